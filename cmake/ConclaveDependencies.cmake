@@ -1,0 +1,25 @@
+# Third-party libraries, all from Debian's packages. docs/decisions/ says why each was chosen.
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(Protobuf REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(RocksDB REQUIRED)
+find_package(prometheus-cpp REQUIRED)
+find_package(OpenSSL REQUIRED)
+pkg_check_modules(HIREDIS REQUIRED IMPORTED_TARGET hiredis)
+pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)
+pkg_check_modules(ICU REQUIRED IMPORTED_TARGET icu-uc icu-i18n)
+pkg_check_modules(EDIT REQUIRED IMPORTED_TARGET libedit)
+
+# gRPC's pkg-config file names a hundred others; asking about it takes seconds of every first configuration.
+find_library(GRPC_CPP grpc++ REQUIRED)
+find_library(GRPC_CORE grpc REQUIRED)
+find_library(GRPC_GPR gpr REQUIRED)
+find_library(ABSL_SYNCHRONIZATION absl_synchronization REQUIRED)
+add_library(conclave_grpc INTERFACE IMPORTED)
+set_target_properties(
+  conclave_grpc PROPERTIES INTERFACE_LINK_LIBRARIES "${GRPC_CPP};${GRPC_CORE};${GRPC_GPR};${ABSL_SYNCHRONIZATION}")
+find_library(GRPC_REFLECTION grpc++_reflection REQUIRED)
+find_library(STEMMER stemmer REQUIRED)
+find_library(CAF_CORE caf_core REQUIRED)
