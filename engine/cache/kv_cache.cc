@@ -1,0 +1,82 @@
+#include "engine/cache/kv_cache.h"
+
+#include <cassert>
+#include <string>
+#include <utility>
+
+#include <sys/mman.h>
+
+namespace conclave::engine {
+
+KvLayout KvLayout::For(const Architecture& architecture, bool half_precision) {
+  return {.layers = architecture.layers,
+          .kv_heads = architecture.kv_heads,
+          .head_dim = architecture.head_dim,
+          .half_precision = half_precision};
+}
+
+Result<std::unique_ptr<KvPool>> KvPool::Create(const KvLayout& layout, int64_t bytes) {
+  const int64_t blocks = bytes / layout.block_bytes();
+  if (blocks < 1) {
+    return InvalidArgument("the key-value cache of " + std::to_string(bytes) +
+                           " bytes holds no block; one of " + std::to_string(kKvBlockTokens) +
+                           " tokens takes " + std::to_string(layout.block_bytes()) + " bytes");
+  }
+  void* memory = mmap(nullptr, static_cast<size_t>(blocks * layout.block_bytes()), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) {
+    return ResourceExhausted("the system gives no memory for a key-value cache of " + std::to_string(bytes) +
+                             " bytes; lower limits.kv_bytes");
+  }
+  return std::unique_ptr<KvPool>(new KvPool(layout, static_cast<std::byte*>(memory), blocks));
+}
+
+KvPool::KvPool(const KvLayout& layout, std::byte* memory, int64_t total_blocks)
+    : layout_(layout), memory_(memory), total_blocks_(total_blocks), references_(total_blocks, 0) {
+  free_.reserve(total_blocks);
+  for (int64_t block = total_blocks - 1; block >= 0; --block) free_.push_back(static_cast<int32_t>(block));
+}
+
+KvPool::~KvPool() { munmap(memory_, static_cast<size_t>(total_bytes())); }
+
+int32_t KvPool::Take() {
+  if (free_.empty()) return -1;
+  const int32_t block = free_.back();
+  free_.pop_back();
+  references_[block] = 1;
+  return block;
+}
+
+void KvPool::Share(int32_t block) {
+  assert(references_[block] > 0);
+  ++references_[block];
+}
+
+void KvPool::Drop(int32_t block) {
+  assert(references_[block] > 0);
+  if (--references_[block] == 0) free_.push_back(block);
+}
+
+KvSequence::KvSequence(KvSequence&& other) noexcept
+    : pool_(other.pool_), blocks_(std::move(other.blocks_)), length_(std::exchange(other.length_, 0)) {
+  other.blocks_.clear();
+}
+
+Status KvSequence::Reserve(int64_t tokens) {
+  const int64_t missing = KvBlocksFor(tokens) - static_cast<int64_t>(blocks_.size());
+  if (missing <= 0) return Status::Ok();
+  if (missing > pool_->free_blocks()) {
+    return ResourceExhausted("the key-value cache has " + std::to_string(pool_->free_blocks()) +
+                             " free blocks and the sequence needs " + std::to_string(missing));
+  }
+  for (int64_t i = 0; i < missing; ++i) blocks_.push_back(pool_->Take());
+  return Status::Ok();
+}
+
+void KvSequence::Clear() {
+  for (const int32_t block : blocks_) pool_->Drop(block);
+  blocks_.clear();
+  length_ = 0;
+}
+
+}  // namespace conclave::engine

@@ -1,0 +1,103 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/model/architecture.h"
+
+namespace conclave::engine {
+
+/// Tokens whose keys and values share a block.
+inline constexpr int64_t kKvBlockTokens = 32;
+
+/// The sizes of a paged cache (arXiv 2309.06180) for one model.
+struct KvLayout {
+  int64_t layers = 0;
+  int64_t kv_heads = 0;
+  int64_t head_dim = 0;
+  bool half_precision = true;  ///< IEEE half; false: float32.
+
+  static KvLayout For(const Architecture& architecture, bool half_precision);
+
+  int64_t element_bytes() const { return half_precision ? 2 : 4; }
+  /// One block's keys (or values) of one key-value head in one layer: [token in block][head_dim].
+  int64_t head_bytes() const { return kKvBlockTokens * head_dim * element_bytes(); }
+  /// A whole block: [layer][keys, values][kv_head][token in block][head_dim].
+  int64_t block_bytes() const { return layers * 2 * kv_heads * head_bytes(); }
+  /// From the start of a block to a layer's keys or values.
+  int64_t Offset(int64_t layer, bool values) const {
+    return (layer * 2 + (values ? 1 : 0)) * kv_heads * head_bytes();
+  }
+};
+
+/// How many blocks hold `tokens` tokens.
+constexpr int64_t KvBlocksFor(int64_t tokens) { return (tokens + kKvBlockTokens - 1) / kKvBlockTokens; }
+
+/// A fixed number of blocks in one address range; memory is taken from the system when a block is first
+/// written. Blocks are counted references, so that sequences can share a prefix. Used by one thread at a
+/// time.
+class KvPool {
+ public:
+  /// Room for as many whole blocks as fit into `bytes`. Errors: INVALID_ARGUMENT (not even one block fits),
+  /// RESOURCE_EXHAUSTED (the system gives no address space).
+  static Result<std::unique_ptr<KvPool>> Create(const KvLayout& layout, int64_t bytes);
+  ~KvPool();
+  KvPool(const KvPool&) = delete;
+  KvPool& operator=(const KvPool&) = delete;
+
+  const KvLayout& layout() const { return layout_; }
+  int64_t total_blocks() const { return total_blocks_; }
+  int64_t free_blocks() const { return static_cast<int64_t>(free_.size()); }
+  int64_t used_bytes() const { return (total_blocks_ - free_blocks()) * layout_.block_bytes(); }
+  int64_t total_bytes() const { return total_blocks_ * layout_.block_bytes(); }
+
+  /// A block with one reference, or -1 when none is free.
+  int32_t Take();
+  void Share(int32_t block);
+  /// Drops one reference; the last one frees the block.
+  void Drop(int32_t block);
+
+  std::byte* Block(int32_t block) { return memory_ + block * layout_.block_bytes(); }
+
+ private:
+  KvPool(const KvLayout& layout, std::byte* memory, int64_t total_blocks);
+
+  KvLayout layout_;
+  std::byte* memory_;
+  int64_t total_blocks_;
+  std::vector<int32_t> free_;
+  std::vector<int32_t> references_;
+};
+
+/// The keys and values of one sequence: its blocks in order, and how many tokens they hold. Gives its blocks
+/// back when it is destroyed; must not outlive its pool. Used by one thread at a time.
+class KvSequence {
+ public:
+  explicit KvSequence(KvPool& pool) : pool_(&pool) {}
+  ~KvSequence() { Clear(); }
+  KvSequence(KvSequence&& other) noexcept;
+  KvSequence& operator=(KvSequence&&) = delete;
+
+  /// Makes room for `tokens` tokens in all. Errors: RESOURCE_EXHAUSTED (not enough free blocks; nothing
+  /// changed).
+  Status Reserve(int64_t tokens);
+  void Clear();
+
+  int64_t length() const { return length_; }
+  int64_t capacity() const { return static_cast<int64_t>(blocks_.size()) * kKvBlockTokens; }
+  /// Counts `tokens` more as written; within the capacity.
+  void Advance(int64_t tokens) { length_ += tokens; }
+
+  const std::vector<int32_t>& blocks() const { return blocks_; }
+  KvPool& pool() const { return *pool_; }
+
+ private:
+  KvPool* pool_;
+  std::vector<int32_t> blocks_;
+  int64_t length_ = 0;
+};
+
+}  // namespace conclave::engine

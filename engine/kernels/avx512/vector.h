@@ -1,0 +1,134 @@
+#pragma once
+
+#include <cstdint>
+
+#include <immintrin.h>
+
+namespace conclave::engine {
+
+/// Sixteen float32 lanes. What the functions in kernels/vector/ need of an instruction set.
+struct Avx512 {
+  using Floats = __m512;
+  static constexpr int kLanes = 16;
+  /// Queries whose accumulators fit into the registers together.
+  static constexpr int kQueryGroup = 4;
+
+  static Floats Zero() { return _mm512_setzero_ps(); }
+  static Floats Set(float x) { return _mm512_set1_ps(x); }
+  static Floats Load(const float* p) { return _mm512_loadu_ps(p); }
+  static Floats LoadHalf(const uint16_t* p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  }
+  static Floats LoadBrain(const uint16_t* p) {
+    const __m512i words = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));
+  }
+  static void Store(float* p, Floats x) { _mm512_storeu_ps(p, x); }
+  static void StoreHalf(uint16_t* p, Floats x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+  }
+
+  // The first n < kLanes lanes; the others read as 0.
+  static __mmask16 First(int64_t n) { return static_cast<__mmask16>((1u << n) - 1); }
+  static Floats LoadFirst(const float* p, int64_t n) { return _mm512_maskz_loadu_ps(First(n), p); }
+  static Floats LoadHalfFirst(const uint16_t* p, int64_t n) {
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(First(n), p));
+  }
+  static void StoreFirst(float* p, Floats x, int64_t n) { _mm512_mask_storeu_ps(p, First(n), x); }
+  static void StoreHalfFirst(uint16_t* p, Floats x, int64_t n) {
+    _mm256_mask_storeu_epi16(p, First(n), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+  }
+
+  static Floats Add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
+  static Floats Sub(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
+  static Floats Mul(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
+  static Floats Div(Floats a, Floats b) { return _mm512_div_ps(a, b); }
+  static Floats Fma(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
+  static Floats NegatedFma(Floats a, Floats b, Floats c) { return _mm512_fnmadd_ps(a, b, c); }
+  // b when either is NaN.
+  static Floats Min(Floats a, Floats b) { return _mm512_min_ps(a, b); }
+  static Floats Max(Floats a, Floats b) { return _mm512_max_ps(a, b); }
+  static Floats Round(Floats x) {
+    return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+  /// x * 2^n for whole n.
+  static Floats Scale(Floats x, Floats n) { return _mm512_scalef_ps(x, n); }
+  /// a in lanes [begin, end), b elsewhere.
+  static Floats SelectRange(Floats a, Floats b, int64_t begin, int64_t end) {
+    const auto mask = static_cast<__mmask16>((1u << end) - (1u << begin));
+    return _mm512_mask_mov_ps(b, mask, a);
+  }
+
+  static float FirstLane(Floats x) { return _mm512_cvtss_f32(x); }
+
+  // Sums and maxima are taken in a fixed tree: lanes 8 apart, 4 apart, 2 apart, 1 apart.
+  static float Sum(Floats x) {
+    x = Add(x, _mm512_shuffle_f32x4(x, x, 0x4E));
+    x = Add(x, _mm512_shuffle_f32x4(x, x, 0xB1));
+    x = Add(x, _mm512_permute_ps(x, 0x4E));
+    return _mm512_cvtss_f32(Add(x, _mm512_permute_ps(x, 0xB1)));
+  }
+  static float Largest(Floats x) {
+    x = Max(x, _mm512_shuffle_f32x4(x, x, 0x4E));
+    x = Max(x, _mm512_shuffle_f32x4(x, x, 0xB1));
+    x = Max(x, _mm512_permute_ps(x, 0x4E));
+    return _mm512_cvtss_f32(Max(x, _mm512_permute_ps(x, 0xB1)));
+  }
+
+  /// Sums of squares in float64, so that no float32 overflows them.
+  struct Squares {
+    __m512d low = _mm512_setzero_pd();
+    __m512d high = _mm512_setzero_pd();
+    void Add(Floats x) {
+      const __m512d a = _mm512_cvtps_pd(_mm512_castps512_ps256(x));
+      const __m512d b = _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1));
+      low = _mm512_fmadd_pd(a, a, low);
+      high = _mm512_fmadd_pd(b, b, high);
+    }
+    double Total() const {
+      alignas(64) double lanes[8];
+      _mm512_store_pd(lanes, _mm512_add_pd(low, high));
+      return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) +
+             ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
+    }
+  };
+
+  /// [even lanes of a then b], [odd lanes of a then b]; and back.
+  static void Deinterleave(Floats a, Floats b, Floats& even, Floats& odd) {
+    const __m512i pick = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    even = _mm512_permutex2var_ps(a, pick, b);
+    odd = _mm512_permutex2var_ps(a, _mm512_add_epi32(pick, _mm512_set1_epi32(1)), b);
+  }
+  static void Interleave(Floats even, Floats odd, Floats& a, Floats& b) {
+    const __m512i pick = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    a = _mm512_permutex2var_ps(even, pick, odd);
+    b = _mm512_permutex2var_ps(even, _mm512_add_epi32(pick, _mm512_set1_epi32(8)), odd);
+  }
+
+  /// v[i] lane j becomes v[j] lane i.
+  static void Transpose(Floats (&v)[16]) {
+    Floats t[16];
+    for (int i = 0; i < 16; i += 4) {
+      const Floats a = _mm512_unpacklo_ps(v[i], v[i + 1]);
+      const Floats b = _mm512_unpackhi_ps(v[i], v[i + 1]);
+      const Floats c = _mm512_unpacklo_ps(v[i + 2], v[i + 3]);
+      const Floats d = _mm512_unpackhi_ps(v[i + 2], v[i + 3]);
+      t[i] = _mm512_shuffle_ps(a, c, 0x44);
+      t[i + 1] = _mm512_shuffle_ps(a, c, 0xEE);
+      t[i + 2] = _mm512_shuffle_ps(b, d, 0x44);
+      t[i + 3] = _mm512_shuffle_ps(b, d, 0xEE);
+    }
+    for (int i = 0; i < 4; ++i) {
+      const Floats a = _mm512_shuffle_f32x4(t[i], t[i + 4], 0x88);
+      const Floats b = _mm512_shuffle_f32x4(t[i], t[i + 4], 0xDD);
+      const Floats c = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0x88);
+      const Floats d = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0xDD);
+      v[i] = _mm512_shuffle_f32x4(a, c, 0x88);
+      v[i + 8] = _mm512_shuffle_f32x4(a, c, 0xDD);
+      v[i + 4] = _mm512_shuffle_f32x4(b, d, 0x88);
+      v[i + 12] = _mm512_shuffle_f32x4(b, d, 0xDD);
+    }
+  }
+};
+
+}  // namespace conclave::engine

@@ -1,0 +1,11 @@
+#pragma once
+
+#include <cstdint>
+
+namespace conclave::engine {
+
+/// The IEEE 754 binary16 number nearest to `value`, ties to even: what vcvtps2ph gives. Too large becomes
+/// infinity; a NaN keeps the upper ten bits of its payload and becomes quiet.
+uint16_t FloatToHalf(float value);
+
+}  // namespace conclave::engine

@@ -1,0 +1,60 @@
+#include <cmath>
+
+#include "engine/kernels/half_rounding.h"
+#include "engine/kernels/reference/reference.h"
+
+namespace conclave::engine::reference {
+namespace {
+
+void Rotate(float& a, float& b, float cosine, float sine) {
+  const double x = a;
+  const double y = b;
+  a = static_cast<float>(x * cosine - y * sine);
+  b = static_cast<float>(x * sine + y * cosine);
+}
+
+}  // namespace
+
+void RmsNorm(const float* x, const float* weight, float epsilon, int64_t n, float* out) {
+  double squares = 0.0;
+  for (int64_t i = 0; i < n; ++i) squares += static_cast<double>(x[i]) * x[i];
+  const double factor = 1.0 / std::sqrt(squares / static_cast<double>(n) + epsilon);
+  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(x[i] * factor * weight[i]);
+}
+
+void RopeHalves(float* x, int64_t heads, int64_t head_dim, int64_t dims, const float* cos_sin) {
+  const int64_t half = dims / 2;
+  for (int64_t head = 0; head < heads; ++head) {
+    float* at = x + head * head_dim;
+    for (int64_t i = 0; i < half; ++i) Rotate(at[i], at[i + half], cos_sin[i], cos_sin[half + i]);
+  }
+}
+
+void RopeInterleaved(float* x, int64_t heads, int64_t head_dim, int64_t dims, const float* cos_sin) {
+  const int64_t half = dims / 2;
+  for (int64_t head = 0; head < heads; ++head) {
+    float* at = x + head * head_dim;
+    for (int64_t i = 0; i < half; ++i) Rotate(at[2 * i], at[2 * i + 1], cos_sin[i], cos_sin[half + i]);
+  }
+}
+
+void SwiGlu(const float* gate, const float* up, int64_t n, float* out) {
+  for (int64_t i = 0; i < n; ++i) {
+    const double g = gate[i];
+    out[i] = static_cast<float>(g / (1.0 + std::exp(-g)) * up[i]);
+  }
+}
+
+void Exp(const float* x, int64_t n, float* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(std::exp(static_cast<double>(x[i])));
+}
+
+void Add(float* x, const float* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) x[i] += y[i];
+}
+
+void ToHalf(const float* x, int64_t n, uint16_t* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = FloatToHalf(x[i]);
+}
+
+}  // namespace conclave::engine::reference

@@ -1,0 +1,31 @@
+#include "engine/model/architecture.h"
+
+#include "engine/model/architecture_sources.h"
+
+namespace conclave::engine {
+namespace {
+
+Result<ModelDescription> Describe(const ModelFile& file) {
+  const bool has_config = !file.config_json().empty();
+  CONCLAVE_ASSIGN_OR_RETURN(ModelDescription description,
+                            has_config ? DescribeConfig(file) : DescribeGguf(file));
+  CONCLAVE_RETURN_IF_ERROR(CheckArchitecture(description.architecture));
+  CONCLAVE_RETURN_IF_ERROR(CheckTensors(file, description));
+  return description;
+}
+
+}  // namespace
+
+std::string WeightNames::ForLayer(const std::string& pattern, int64_t layer) {
+  const size_t at = pattern.find("{}");
+  if (at == std::string::npos) return pattern;
+  return pattern.substr(0, at) + std::to_string(layer) + pattern.substr(at + 2);
+}
+
+Result<ModelDescription> DescribeModel(const ModelFile& file) {
+  Result<ModelDescription> description = Describe(file);
+  if (!description.ok()) return description.status().Annotate(file.path());
+  return description;
+}
+
+}  // namespace conclave::engine

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/files/model_file.h"
+
+namespace conclave::engine {
+
+/// How a vector is normalised before a block.
+enum class NormKind : uint8_t { kRmsNorm };
+
+/// How positions enter attention. RoPE rotates pairs of a head's numbers (arXiv 2104.09864): neighbours
+/// (2i, 2i+1), as GGUF's llama stores its weights, or halves (i, i + n/2), as Hugging Face does.
+enum class RopeLayout : uint8_t { kInterleaved, kHalves };
+
+/// How RoPE's frequencies are stretched for longer contexts.
+struct RopeScaling {
+  enum class Kind : uint8_t { kNone, kLinear, kDynamicNtk, kYarn, kLlama3, kLongRope };
+  Kind kind = Kind::kNone;
+  double factor = 1.0;
+  int64_t original_context = 0;
+  // YaRN (arXiv 2309.00071).
+  double beta_fast = 32.0;
+  double beta_slow = 1.0;
+  double attention_factor = 0.0;  ///< 0: derived from the factor.
+  bool truncate_range = true;     ///< The range of blended pairs is widened to whole pairs.
+  // Llama 3.1.
+  double low_frequency_factor = 1.0;
+  double high_frequency_factor = 4.0;
+  // LongRoPE (arXiv 2402.13753): one divisor for each pair, for short and for long contexts. GGUF's
+  // `rope_freqs` and `rope_factors_*` tensors land here too.
+  std::vector<float> short_factors;
+  std::vector<float> long_factors;
+};
+
+/// A feed-forward block: SwiGLU is down(silu(gate(x)) * up(x)) (arXiv 2002.05202).
+enum class FeedForwardKind : uint8_t { kSwiGlu };
+
+/// Everything that tells one model family and size from another. The forward pass interprets it: a new family
+/// is a new value and a weight-name map, not a new pass. Plain data; validated by the functions that make it.
+struct Architecture {
+  std::string family;  ///< For example "llama".
+  int64_t layers = 0;
+  int64_t hidden = 0;
+  int64_t inner = 0;  ///< Width of the feed-forward block.
+  int64_t query_heads = 0;
+  int64_t kv_heads = 0;  ///< query_heads must be a multiple (grouped-query attention, arXiv 2305.13245).
+  int64_t head_dim = 0;
+  int64_t vocabulary = 0;
+  int64_t context = 0;  ///< The longest sequence, in tokens.
+  NormKind norm = NormKind::kRmsNorm;
+  double norm_epsilon = 1e-5;
+  RopeLayout rope_layout = RopeLayout::kInterleaved;
+  double rope_theta = 10000.0;
+  int64_t rope_dims = 0;  ///< How many of a head's numbers are rotated; even.
+  RopeScaling rope_scaling;
+  FeedForwardKind feed_forward = FeedForwardKind::kSwiGlu;
+  bool tied_embeddings = false;  ///< The output head is the embedding table.
+  int64_t sliding_window = 0;    ///< Attend to this many last positions; 0: to all.
+  bool attention_bias = false;   ///< Query, key and value projections have biases.
+  double attention_scale = 0.0;  ///< 0: 1 / sqrt(head_dim).
+};
+
+/// The file's names of the tensors of one transformer, from a layer's number or without one.
+struct WeightNames {
+  std::string embedding, output_norm, output;
+  std::string attention_norm, query, key, value, attention_output, feed_forward_norm, gate, up, down;
+
+  /// `pattern` with its "{}" replaced by the layer.
+  static std::string ForLayer(const std::string& pattern, int64_t layer);
+};
+
+struct ModelDescription {
+  Architecture architecture;
+  WeightNames names;
+};
+
+/// Reads and validates the architecture that a file declares. Errors: INVALID_ARGUMENT (a key that is
+/// missing, of the wrong kind or absurd), UNIMPLEMENTED (a family or feature this engine does not know, by
+/// its name).
+Result<ModelDescription> DescribeModel(const ModelFile& file);
+
+}  // namespace conclave::engine

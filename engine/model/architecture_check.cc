@@ -1,0 +1,180 @@
+#include <cmath>
+#include <initializer_list>
+#include <set>
+
+#include "engine/files/quoted.h"
+#include "engine/model/architecture_sources.h"
+#include "engine/model/limits.h"
+
+namespace conclave::engine {
+namespace {
+
+Status CheckInt(const char* what, int64_t value, int64_t low, int64_t high) {
+  if (value >= low && value <= high) return Status::Ok();
+  return InvalidArgument(std::string(what) + " is " + std::to_string(value) + ", must be from " +
+                         std::to_string(low) + " to " + std::to_string(high));
+}
+
+/// NaN fails too.
+Status CheckDouble(const char* what, double value, double low, double high) {
+  if (value >= low && value <= high) return Status::Ok();
+  return InvalidArgument(std::string(what) + " is " + std::to_string(value) + ", must be from " +
+                         std::to_string(low) + " to " + std::to_string(high));
+}
+
+Status CheckFactors(const char* what, const std::vector<float>& factors, int64_t rope_dims) {
+  if (static_cast<int64_t>(factors.size()) != rope_dims / 2) {
+    return InvalidArgument("the rope scaling's " + std::string(what) + " number " +
+                           std::to_string(factors.size()) + ", must be one for each of the " +
+                           std::to_string(rope_dims / 2) + " rotated pairs");
+  }
+  for (const float factor : factors)
+    CONCLAVE_RETURN_IF_ERROR(CheckDouble(what, factor, 1e-6, kMaxRopeFactor));
+  return Status::Ok();
+}
+
+Status CheckRopeScaling(const Architecture& a) {
+  using Kind = RopeScaling::Kind;
+  const RopeScaling& s = a.rope_scaling;
+  if (s.kind == Kind::kNone) return Status::Ok();
+  CONCLAVE_RETURN_IF_ERROR(CheckDouble("the rope scaling's factor", s.factor, 1e-6, kMaxRopeFactor));
+  if (s.kind == Kind::kLinear || s.kind == Kind::kDynamicNtk) return Status::Ok();
+  CONCLAVE_RETURN_IF_ERROR(
+      CheckInt("the rope scaling's original context", s.original_context, 2, kMaxContext));
+  CONCLAVE_RETURN_IF_ERROR(CheckDouble("the rope scaling's attention factor", s.attention_factor, 0.0, 1e3));
+  if (s.kind == Kind::kYarn) {
+    CONCLAVE_RETURN_IF_ERROR(CheckDouble("the rope scaling's beta_slow", s.beta_slow, 1e-6, kMaxRopeFactor));
+    return CheckDouble("the rope scaling's beta_fast", s.beta_fast, s.beta_slow, kMaxRopeFactor);
+  }
+  if (s.kind == Kind::kLlama3) {
+    CONCLAVE_RETURN_IF_ERROR(
+        CheckDouble("the rope scaling's low_freq_factor", s.low_frequency_factor, 1e-6, kMaxRopeFactor));
+    // Equal factors would divide by zero between them.
+    return CheckDouble("the rope scaling's high_freq_factor", s.high_frequency_factor,
+                       s.low_frequency_factor * (1.0 + 1e-6), kMaxRopeFactor);
+  }
+  CONCLAVE_RETURN_IF_ERROR(CheckFactors("short factors", s.short_factors, a.rope_dims));
+  return CheckFactors("long factors", s.long_factors, a.rope_dims);
+}
+
+using Shape = std::initializer_list<int64_t>;
+
+std::string ShapeText(const int64_t* sizes, int rank) {
+  std::string text = "[";
+  for (int i = 0; i < rank; ++i) text += (i == 0 ? "" : ", ") + std::to_string(sizes[i]);
+  return text + "]";
+}
+
+/// Checks a model's tensors one by one, and remembers which the description explains.
+class TensorChecker {
+ public:
+  explicit TensorChecker(const ModelFile& file) : file_(file) {}
+
+  void Allow(std::string name) { explained_.insert(std::move(name)); }
+
+  Status Require(const std::string& name, Shape shape) {
+    Allow(name);
+    const TensorView* tensor = file_.Find(name);
+    if (tensor == nullptr) {
+      const std::string* why = file_.WhyUnusable(name);
+      if (why == nullptr) return InvalidArgument("tensor " + Quoted(name) + " is missing");
+      return Unimplemented("tensor " + Quoted(name) + " " + *why +
+                           ", which this engine does not compute with");
+    }
+    const int rank = static_cast<int>(shape.size());
+    bool equal = tensor->rank == rank;
+    for (int i = 0; equal && i < rank; ++i) equal = tensor->shape[i] == shape.begin()[i];
+    if (equal) return Status::Ok();
+    return InvalidArgument("tensor " + Quoted(name) + " has the shape " +
+                           ShapeText(tensor->shape.data(), tensor->rank) + ", must be " +
+                           ShapeText(shape.begin(), rank));
+  }
+
+  /// Anything else in the file would change the model's answers if it were left out.
+  Status RefuseOthers() const {
+    for (const TensorView& tensor : file_.tensors()) {
+      if (explained_.contains(tensor.name) || tensor.name.ends_with(".rotary_emb.inv_freq")) continue;
+      return Unimplemented("tensor " + Quoted(tensor.name) +
+                           " is no part of the architecture this engine knows");
+    }
+    return Status::Ok();
+  }
+
+ private:
+  const ModelFile& file_;
+  std::set<std::string, std::less<>> explained_;
+};
+
+std::string BiasOf(const std::string& weight) {
+  return weight.substr(0, weight.size() - std::string_view("weight").size()) + "bias";
+}
+
+Status CheckLayer(const ModelDescription& description, int64_t layer, TensorChecker& checker) {
+  const Architecture& a = description.architecture;
+  const WeightNames& names = description.names;
+  const int64_t query_width = a.query_heads * a.head_dim;
+  const int64_t kv_width = a.kv_heads * a.head_dim;
+  const auto require = [&](const std::string& pattern, Shape shape) {
+    return checker.Require(WeightNames::ForLayer(pattern, layer), shape);
+  };
+  CONCLAVE_RETURN_IF_ERROR(require(names.attention_norm, {a.hidden}));
+  CONCLAVE_RETURN_IF_ERROR(require(names.query, {query_width, a.hidden}));
+  CONCLAVE_RETURN_IF_ERROR(require(names.key, {kv_width, a.hidden}));
+  CONCLAVE_RETURN_IF_ERROR(require(names.value, {kv_width, a.hidden}));
+  CONCLAVE_RETURN_IF_ERROR(require(names.attention_output, {a.hidden, query_width}));
+  CONCLAVE_RETURN_IF_ERROR(require(names.feed_forward_norm, {a.hidden}));
+  CONCLAVE_RETURN_IF_ERROR(require(names.gate, {a.inner, a.hidden}));
+  CONCLAVE_RETURN_IF_ERROR(require(names.up, {a.inner, a.hidden}));
+  CONCLAVE_RETURN_IF_ERROR(require(names.down, {a.hidden, a.inner}));
+  if (!a.attention_bias) return Status::Ok();
+  CONCLAVE_RETURN_IF_ERROR(require(BiasOf(names.query), {query_width}));
+  CONCLAVE_RETURN_IF_ERROR(require(BiasOf(names.key), {kv_width}));
+  return require(BiasOf(names.value), {kv_width});
+}
+
+}  // namespace
+
+Status CheckArchitecture(const Architecture& a) {
+  CONCLAVE_RETURN_IF_ERROR(CheckInt("the number of layers", a.layers, 1, kMaxLayers));
+  CONCLAVE_RETURN_IF_ERROR(CheckInt("the hidden width", a.hidden, 1, kMaxHidden));
+  CONCLAVE_RETURN_IF_ERROR(CheckInt("the feed-forward width", a.inner, 1, kMaxInner));
+  CONCLAVE_RETURN_IF_ERROR(CheckInt("the number of query heads", a.query_heads, 1, kMaxHeads));
+  CONCLAVE_RETURN_IF_ERROR(CheckInt("the number of key-value heads", a.kv_heads, 1, a.query_heads));
+  if (a.query_heads % a.kv_heads != 0) {
+    return InvalidArgument("the " + std::to_string(a.query_heads) + " query heads cannot be shared among " +
+                           std::to_string(a.kv_heads) + " key-value heads");
+  }
+  CONCLAVE_RETURN_IF_ERROR(CheckInt("the width of a head", a.head_dim, 2, kMaxHeadDim));
+  CONCLAVE_RETURN_IF_ERROR(CheckInt("the number of rotated dimensions", a.rope_dims, 2, a.head_dim));
+  if (a.head_dim % 2 != 0) return InvalidArgument("the width of a head is odd");
+  if (a.rope_dims % 2 != 0) return InvalidArgument("the number of rotated dimensions is odd");
+  CONCLAVE_RETURN_IF_ERROR(CheckInt("the vocabulary", a.vocabulary, 1, kMaxVocabulary));
+  CONCLAVE_RETURN_IF_ERROR(CheckInt("the context", a.context, 1, kMaxContext));
+  CONCLAVE_RETURN_IF_ERROR(CheckInt("the sliding window", a.sliding_window, 0, kMaxContext));
+  CONCLAVE_RETURN_IF_ERROR(CheckDouble("the norm's epsilon", a.norm_epsilon, 0.0, 1.0));
+  CONCLAVE_RETURN_IF_ERROR(CheckDouble("rope theta", a.rope_theta, 1.001, kMaxRopeTheta));
+  CONCLAVE_RETURN_IF_ERROR(CheckDouble("the attention scale", a.attention_scale, 0.0, 1e3));
+  return CheckRopeScaling(a);
+}
+
+Status CheckTensors(const ModelFile& file, const ModelDescription& description) {
+  const Architecture& a = description.architecture;
+  const WeightNames& names = description.names;
+  TensorChecker checker(file);
+  CONCLAVE_RETURN_IF_ERROR(checker.Require(names.embedding, {a.vocabulary, a.hidden}));
+  CONCLAVE_RETURN_IF_ERROR(checker.Require(names.output_norm, {a.hidden}));
+  if (a.tied_embeddings) {
+    checker.Allow(names.output);  // Some files repeat the tied table.
+  } else {
+    CONCLAVE_RETURN_IF_ERROR(checker.Require(names.output, {a.vocabulary, a.hidden}));
+  }
+  for (int64_t layer = 0; layer < a.layers; ++layer) {
+    CONCLAVE_RETURN_IF_ERROR(CheckLayer(description, layer, checker));
+  }
+  for (const char* name : {"rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"}) {
+    checker.Allow(name);
+  }
+  return checker.RefuseOthers();
+}
+
+}  // namespace conclave::engine

@@ -1,0 +1,214 @@
+#include <optional>
+
+#include "engine/files/quoted.h"
+#include "engine/model/architecture_sources.h"
+#include "engine/model/rope.h"
+
+namespace conclave::engine {
+namespace {
+
+constexpr const char* kFamily = "llama";
+
+WeightNames LlamaNames() {
+  WeightNames names;
+  names.embedding = "token_embd.weight";
+  names.output_norm = "output_norm.weight";
+  names.output = "output.weight";
+  names.attention_norm = "blk.{}.attn_norm.weight";
+  names.query = "blk.{}.attn_q.weight";
+  names.key = "blk.{}.attn_k.weight";
+  names.value = "blk.{}.attn_v.weight";
+  names.attention_output = "blk.{}.attn_output.weight";
+  names.feed_forward_norm = "blk.{}.ffn_norm.weight";
+  names.gate = "blk.{}.ffn_gate.weight";
+  names.up = "blk.{}.ffn_up.weight";
+  names.down = "blk.{}.ffn_down.weight";
+  return names;
+}
+
+/// Reads keys below "llama.". A key that exists with another kind of value is an error, never a default.
+class Keys {
+ public:
+  explicit Keys(const GgufMetadata& metadata) : metadata_(metadata) {}
+
+  bool Has(const std::string& key) const { return metadata_.values().contains(Full(key)); }
+
+  Result<int64_t> Int(const std::string& key, std::optional<int64_t> otherwise = std::nullopt) const {
+    return Get(key, metadata_.Int(Full(key)), otherwise, "a whole number");
+  }
+  Result<double> Double(const std::string& key, std::optional<double> otherwise = std::nullopt) const {
+    return Get(key, metadata_.Double(Full(key)), otherwise, "a number");
+  }
+  Result<std::string> String(const std::string& key, const std::string& otherwise) const {
+    const std::string* found = metadata_.String(Full(key));
+    const auto value = found == nullptr ? std::nullopt : std::optional<std::string>(*found);
+    return Get(key, value, std::optional<std::string>(otherwise), "a text");
+  }
+
+ private:
+  static std::string Full(const std::string& key) { return std::string(kFamily) + "." + key; }
+
+  template <typename T>
+  Result<T> Get(const std::string& key, const std::optional<T>& value, const std::optional<T>& otherwise,
+                const char* kind) const {
+    if (value) return *value;
+    if (Has(key)) return InvalidArgument("metadata key " + Quoted(Full(key)) + " is not " + kind);
+    if (otherwise) return *otherwise;
+    return InvalidArgument("metadata key " + Quoted(Full(key)) + " is missing");
+  }
+
+  const GgufMetadata& metadata_;
+};
+
+Status RefuseUnknownFeatures(const Keys& keys) {
+  CONCLAVE_ASSIGN_OR_RETURN(const int64_t experts, keys.Int("expert_count", 0));
+  if (experts != 0) return Unimplemented("metadata key 'llama.expert_count': mixture-of-experts layers");
+  for (const char* key : {"logit_scale", "residual_scale", "embedding_scale", "attention.clamp_kqv",
+                          "attention.causal", "attn_logit_softcapping", "final_logit_softcapping"}) {
+    if (keys.Has(key)) return Unimplemented("metadata key 'llama." + std::string(key) + "'");
+  }
+  return Status::Ok();
+}
+
+Status ReadHeads(const Keys& keys, Architecture& a) {
+  CONCLAVE_ASSIGN_OR_RETURN(a.query_heads, keys.Int("attention.head_count"));
+  CONCLAVE_ASSIGN_OR_RETURN(a.kv_heads, keys.Int("attention.head_count_kv", a.query_heads));
+  const int64_t even_share = a.query_heads > 0 ? a.hidden / a.query_heads : 0;
+  CONCLAVE_ASSIGN_OR_RETURN(a.head_dim, keys.Int("attention.key_length", even_share));
+  CONCLAVE_ASSIGN_OR_RETURN(const int64_t value_dim, keys.Int("attention.value_length", a.head_dim));
+  if (value_dim != a.head_dim) {
+    return Unimplemented("metadata key 'llama.attention.value_length': values of " +
+                         std::to_string(value_dim) + " numbers beside keys of " + std::to_string(a.head_dim));
+  }
+  CONCLAVE_ASSIGN_OR_RETURN(a.rope_dims, keys.Int("rope.dimension_count", a.head_dim));
+  return Status::Ok();
+}
+
+Status ReadVocabulary(const ModelFile& file, const Keys& keys, const WeightNames& names, Architecture& a) {
+  const TensorView* embedding = file.Find(names.embedding);
+  a.vocabulary = embedding == nullptr ? 0 : embedding->rows();
+  const auto* tokens = file.metadata().Strings("tokenizer.ggml.tokens");
+  CONCLAVE_ASSIGN_OR_RETURN(const int64_t declared, keys.Int("vocab_size", a.vocabulary));
+  const int64_t count = tokens != nullptr ? static_cast<int64_t>(tokens->size()) : declared;
+  if (embedding == nullptr) {
+    a.vocabulary = count;  // CheckTensors reports the missing table.
+  } else if (count != a.vocabulary) {
+    return InvalidArgument("tensor " + Quoted(names.embedding) + " has " + std::to_string(a.vocabulary) +
+                           " rows for a vocabulary of " + std::to_string(count));
+  }
+  return Status::Ok();
+}
+
+Status ReadYarn(const Keys& keys, double attention_factor, RopeScaling& s) {
+  for (const char* key : {"rope.scaling.yarn_ext_factor", "rope.scaling.yarn_attn_factor"}) {
+    CONCLAVE_ASSIGN_OR_RETURN(const double value, keys.Double(key, 1.0));
+    if (value != 1.0) return Unimplemented("metadata key 'llama." + std::string(key) + "' other than 1");
+  }
+  CONCLAVE_ASSIGN_OR_RETURN(s.beta_fast, keys.Double("rope.scaling.yarn_beta_fast", 32.0));
+  CONCLAVE_ASSIGN_OR_RETURN(s.beta_slow, keys.Double("rope.scaling.yarn_beta_slow", 1.0));
+  CONCLAVE_ASSIGN_OR_RETURN(const double all_dims, keys.Double("rope.scaling.yarn_log_multiplier", 0.0));
+  const double divisor = all_dims == 0.0 ? 1.0 : YarnAttentionFactor(s.factor, all_dims);
+  s.attention_factor = YarnAttentionFactor(s.factor, 1.0) / divisor * attention_factor;
+  return Status::Ok();
+}
+
+/// One divisor for each rotated pair, from a small tensor; empty when the file has none.
+Result<std::vector<float>> ReadFactors(const ModelFile& file, const std::string& name, int64_t rope_dims) {
+  const TensorView* tensor = file.Find(name);
+  if (tensor == nullptr) return std::vector<float>();
+  if (tensor->rank != 1 || tensor->dtype != DType::kF32 || tensor->columns() != rope_dims / 2) {
+    return InvalidArgument("tensor " + Quoted(name) + " must hold " + std::to_string(rope_dims / 2) +
+                           " F32 numbers");
+  }
+  std::vector<float> factors(static_cast<size_t>(tensor->columns()));
+  DequantiseRow(tensor->dtype, tensor->data, tensor->columns(), factors.data());
+  return factors;
+}
+
+Status ReadLongRope(const ModelFile& file, const Keys& keys, double attention_factor, Architecture& a) {
+  RopeScaling& s = a.rope_scaling;
+  if (s.factor != 1.0)
+    return Unimplemented("metadata key 'llama.rope.scaling.factor' together with longrope");
+  CONCLAVE_ASSIGN_OR_RETURN(s.short_factors, ReadFactors(file, "rope_factors_short.weight", a.rope_dims));
+  CONCLAVE_ASSIGN_OR_RETURN(s.long_factors, ReadFactors(file, "rope_factors_long.weight", a.rope_dims));
+  CONCLAVE_ASSIGN_OR_RETURN(s.original_context, keys.Int("rope.scaling.original_context_length", a.context));
+  s.attention_factor = attention_factor;
+  return Status::Ok();
+}
+
+/// `rope_freqs` divides each pair's frequency; that is LongRoPE with the same factors for every length. A
+/// linear factor goes into the divisors.
+Status ApplyFrequencyTensor(const ModelFile& file, Architecture& a) {
+  CONCLAVE_ASSIGN_OR_RETURN(std::vector<float> factors, ReadFactors(file, "rope_freqs.weight", a.rope_dims));
+  if (factors.empty()) return Status::Ok();
+  RopeScaling& s = a.rope_scaling;
+  if (s.kind != RopeScaling::Kind::kNone && s.kind != RopeScaling::Kind::kLinear) {
+    return Unimplemented("tensor 'rope_freqs.weight' together with a rope.scaling.type other than linear");
+  }
+  for (float& factor : factors) factor *= static_cast<float>(s.factor);
+  s = RopeScaling();
+  s.kind = RopeScaling::Kind::kLongRope;
+  s.original_context = a.context;
+  s.attention_factor = 1.0;
+  s.short_factors = factors;
+  s.long_factors = std::move(factors);
+  return Status::Ok();
+}
+
+Status ReadRopeScaling(const ModelFile& file, const Keys& keys, Architecture& a) {
+  RopeScaling& s = a.rope_scaling;
+  CONCLAVE_ASSIGN_OR_RETURN(const std::string type, keys.String("rope.scaling.type", "linear"));
+  CONCLAVE_ASSIGN_OR_RETURN(const double old_factor, keys.Double("rope.scale_linear", 1.0));
+  CONCLAVE_ASSIGN_OR_RETURN(s.factor, keys.Double("rope.scaling.factor", old_factor));
+  if (s.factor == 0.0 || type == "none") s.factor = 1.0;
+  CONCLAVE_ASSIGN_OR_RETURN(const double attention_factor, keys.Double("rope.scaling.attn_factor", 1.0));
+  if (type == "yarn") {
+    s.kind = RopeScaling::Kind::kYarn;
+    CONCLAVE_ASSIGN_OR_RETURN(s.original_context,
+                              keys.Int("rope.scaling.original_context_length", a.context));
+    CONCLAVE_RETURN_IF_ERROR(ReadYarn(keys, attention_factor, s));
+  } else if (type == "longrope") {
+    s.kind = RopeScaling::Kind::kLongRope;
+    return ReadLongRope(file, keys, attention_factor, a);
+  } else if (type == "linear" || type == "none") {
+    if (attention_factor != 1.0)
+      return Unimplemented("metadata key 'llama.rope.scaling.attn_factor' without yarn");
+    s.kind = s.factor == 1.0 ? RopeScaling::Kind::kNone : RopeScaling::Kind::kLinear;
+  } else {
+    return Unimplemented("metadata key 'llama.rope.scaling.type': " + Quoted(type));
+  }
+  return ApplyFrequencyTensor(file, a);
+}
+
+}  // namespace
+
+Result<ModelDescription> DescribeGguf(const ModelFile& file) {
+  const std::string* family = file.metadata().String("general.architecture");
+  if (family == nullptr)
+    return InvalidArgument("metadata key 'general.architecture' is missing or not a text");
+  if (*family != kFamily)
+    return Unimplemented("metadata key 'general.architecture': the family " + Quoted(*family));
+  const Keys keys(file.metadata());
+  CONCLAVE_RETURN_IF_ERROR(RefuseUnknownFeatures(keys));
+
+  ModelDescription out{.architecture = {}, .names = LlamaNames()};
+  Architecture& a = out.architecture;
+  a.family = kFamily;
+  CONCLAVE_ASSIGN_OR_RETURN(a.layers, keys.Int("block_count"));
+  CONCLAVE_ASSIGN_OR_RETURN(a.hidden, keys.Int("embedding_length"));
+  CONCLAVE_ASSIGN_OR_RETURN(a.inner, keys.Int("feed_forward_length"));
+  CONCLAVE_ASSIGN_OR_RETURN(a.context, keys.Int("context_length"));
+  CONCLAVE_ASSIGN_OR_RETURN(a.norm_epsilon, keys.Double("attention.layer_norm_rms_epsilon"));
+  CONCLAVE_ASSIGN_OR_RETURN(a.rope_theta, keys.Double("rope.freq_base", 10000.0));
+  CONCLAVE_ASSIGN_OR_RETURN(a.sliding_window, keys.Int("attention.sliding_window", 0));
+  CONCLAVE_ASSIGN_OR_RETURN(a.attention_scale, keys.Double("attention.scale", 0.0));
+  CONCLAVE_RETURN_IF_ERROR(ReadHeads(keys, a));
+  CONCLAVE_RETURN_IF_ERROR(ReadVocabulary(file, keys, out.names, a));
+  CONCLAVE_RETURN_IF_ERROR(ReadRopeScaling(file, keys, a));
+  a.rope_layout = RopeLayout::kInterleaved;
+  a.tied_embeddings = file.Find(out.names.output) == nullptr && file.WhyUnusable(out.names.output) == nullptr;
+  a.attention_bias = file.Find("blk.0.attn_q.bias") != nullptr;
+  return out;
+}
+
+}  // namespace conclave::engine

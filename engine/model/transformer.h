@@ -1,0 +1,94 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/cache/kv_cache.h"
+#include "engine/files/model_file.h"
+#include "engine/kernels/kernels.h"
+#include "engine/model/architecture.h"
+#include "engine/model/feed_forward.h"
+#include "engine/model/precise_rows.h"
+#include "engine/model/rope.h"
+#include "engine/parallel/thread_pool.h"
+
+namespace conclave::engine {
+
+/// The new tokens of one sequence in one step. Its cache must have room for them; they take the positions
+/// that follow the cache's length.
+struct SequenceStep {
+  KvSequence* cache = nullptr;
+  std::span<const int32_t> tokens;
+  /// For how many of the last tokens logits are wanted: 0 in the middle of a prompt, 1 to sample, all to
+  /// score.
+  int64_t logits_rows = 0;
+};
+
+/// Everything of a decoder-only transformer but its feed-forward layers: embeddings, attention, norms and the
+/// output head, as `Architecture` describes them. Used by one thread at a time; the work of a step is shared
+/// among the members of a ThreadPool. Results do not depend on which sequences share a step, nor on the
+/// number of threads.
+class Transformer {
+ public:
+  /// Packs the weights for this machine's kernels. `file` must outlive the transformer (embeddings are read
+  /// from it). Errors: INVALID_ARGUMENT, UNIMPLEMENTED.
+  static Result<std::unique_ptr<Transformer>> Load(const ModelFile& file, const ModelDescription& description,
+                                                   ThreadPool& pool);
+
+  const Architecture& architecture() const { return architecture_; }
+  int64_t weight_bytes() const { return weight_bytes_; }
+  /// Whether the weights are stored with less than float32 precision; keys and values then need no more than
+  /// half.
+  bool reduced_precision() const { return output_.kind() != PackedKind::kF32; }
+
+  /// One step over any number of sequences. `logits` receives float32 [sum of logits_rows, vocabulary],
+  /// sequences in order. On success every cache has advanced by its tokens; on an error none has, and the
+  /// step may be repeated. Errors: INVALID_ARGUMENT (a token id outside the vocabulary, a cache without room,
+  /// a position past the context), and what `feed_forward` reports.
+  Status Forward(std::span<const SequenceStep> steps, FeedForward& feed_forward, ThreadPool& pool,
+                 float* logits);
+
+ private:
+  struct Layer {
+    std::vector<float> attention_norm, feed_forward_norm;
+    PackedMatrix query, key, value, output;
+    std::vector<float> query_bias, key_bias, value_bias;
+    bool attention_quantised = false;  ///< Some of query, key and value read 8-bit blocks.
+    bool feed_forward_quantised = false;
+  };
+  /// One unit of attention work: some rows of one sequence for one key-value head.
+  struct AttentionWork;
+
+  Transformer(const ModelFile& file, const ModelDescription& description);
+  Status LoadLayer(const ModelFile& file, const ModelDescription& description, int64_t index);
+  Status CheckSteps(std::span<const SequenceStep> steps) const;
+  void Embed(std::span<const SequenceStep> steps);
+  void NormRows(const float* weight, bool quantise, bool precise, ThreadPool& pool);
+  void Project(const Layer& layer, ThreadPool& pool);
+  void RotateAndStore(int64_t layer, std::span<const SequenceStep> steps, ThreadPool& pool);
+  void Attend(int64_t layer, std::span<const SequenceStep> steps, ThreadPool& pool);
+  void ProjectOutput(const Layer& layer, ThreadPool& pool);
+  void Logits(std::span<const SequenceStep> steps, ThreadPool& pool, float* logits);
+  void StoreHead(int64_t layer, const KvSequence& cache, int64_t position, int64_t head, bool values,
+                 const float* x);
+
+  Architecture architecture_;
+  TensorView embedding_;
+  std::vector<float> output_norm_;
+  PackedMatrix output_;
+  std::vector<Layer> layers_;
+  RopeTable rope_;
+  int64_t weight_bytes_ = 0;
+
+  // Buffers of the step that runs, kept for the next one. [tokens, ...]
+  int64_t tokens_ = 0;
+  std::vector<float> residual_, normed_, query_, key_, value_, attended_, cos_sin_;
+  QuantisedRows blocks_;
+  PreciseRows precise_;
+  std::vector<float> planes_;  ///< [2 * tokens, ...]: see PreciseRows
+};
+
+}  // namespace conclave::engine

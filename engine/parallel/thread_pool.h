@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "engine/parallel/processors.h"
+
+namespace conclave::engine {
+
+/// A fixed team of threads that meet for one parallel region at a time. The calling thread is member 0, so a
+/// pool of `size` owns size - 1 threads. One thread at a time may call Run or ParallelFor, and no task may
+/// call its own pool; both return when every member is done, and what the members wrote is then visible to
+/// the caller. Tasks must not throw. Waiting members spin for some microseconds and then sleep, so an idle
+/// pool costs nothing; a region costs about a microsecond while they spin. A pool with more members than
+/// usable processors never spins.
+class ThreadPool {
+ public:
+  /// `size` 0: one member for each processor this process may use (its affinity mask and cgroup quota), never
+  /// more.
+  explicit ThreadPool(int size = 0);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int size() const;
+
+  /// Runs `task(member)` once on each member, member in [0, size()).
+  void Run(const std::function<void(int member)>& task);
+
+  /// Splits [0, count) into contiguous parts whose bounds are multiples of `grain` (the last part may end
+  /// elsewhere) and runs `task(begin, end)` on them, one part a member; members without a part do nothing. A
+  /// single part runs on the caller alone.
+  void ParallelFor(int64_t count, int64_t grain, const std::function<void(int64_t begin, int64_t end)>& task);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace conclave::engine

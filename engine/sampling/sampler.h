@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/sampling/sampling_params.h"
+
+namespace conclave::engine {
+
+struct TokenLogprob {
+  int32_t token_id = 0;
+  float logprob = 0.0f;
+};
+
+struct SampledToken {
+  int32_t token_id = 0;
+  /// Natural-log probability under the model's own distribution: before penalties, bias, temperature and
+  /// filters.
+  float logprob = 0.0f;
+  /// The most likely tokens under that distribution, best first; as many as SamplingParams.logprobs.
+  std::vector<TokenLogprob> top;
+};
+
+/// Chooses the tokens of one sequence. In this order, as `transformers` does: repetition, frequency and
+/// presence penalties, logit bias, temperature, top-k, top-p, min-p, then one draw. Ties go to the lower id.
+/// The random number of the i-th token depends on the seed and i alone. Used by one thread at a time.
+class Sampler {
+ public:
+  /// `params` were validated.
+  Sampler(SamplingParams params, std::span<const int32_t> prompt);
+
+  /// Chooses the next token and counts it as said. `logits` [vocabulary] is used as working space.
+  /// Errors: INTERNAL when no logit is finite (the model's weights are broken).
+  Result<SampledToken> Next(std::span<float> logits);
+
+ private:
+  struct Candidate {
+    int32_t token_id;
+    double weight;  ///< Probability, not normalised.
+  };
+
+  void ApplyPenalties(std::span<float> logits) const;
+  int32_t Draw(std::span<const float> logits);
+  double Weigh(std::span<const float> logits);
+  void KeepTopK();
+  void KeepTopP(double total);
+  void KeepMinP();
+
+  SamplingParams params_;
+  std::unordered_map<int32_t, int64_t> prompt_;  ///< tokens of the prompt (for the repetition penalty)
+  std::unordered_map<int32_t, int64_t> said_;    ///< how often the answer holds a token
+  uint64_t draws_ = 0;
+  std::vector<Candidate> candidates_;
+};
+
+/// The id of the highest logit; the lower id wins a tie; NaN never wins. -1 when every logit is NaN or minus
+/// infinity.
+int32_t ArgMax(std::span<const float> logits);
+
+/// log(sum(exp(logits))) in float64.
+double LogSumExp(std::span<const float> logits);
+
+}  // namespace conclave::engine
