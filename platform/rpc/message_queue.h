@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <utility>
+
+#include "platform/rpc/limits.h"
+
+namespace conclave::platform {
+
+/// What one direction of a stream may hold that the peer has not taken yet. One message always fits an empty
+/// queue.
+struct StreamOptions {
+  size_t max_queued_messages = kDefaultQueuedMessages;
+  size_t max_queued_bytes = kDefaultQueuedBytes;
+};
+
+namespace detail {
+
+/// The messages that wait to be written, the one being written in front. Not thread-safe.
+template <typename Message>
+class MessageQueue {
+ public:
+  explicit MessageQueue(const StreamOptions& options) : options_(options) {}
+
+  bool empty() const { return entries_.empty(); }
+  const Message* front() const { return &entries_.front().message; }
+
+  bool HasRoomFor(size_t bytes) const {
+    if (entries_.empty()) return true;
+    return entries_.size() < options_.max_queued_messages && bytes_ + bytes <= options_.max_queued_bytes;
+  }
+
+  /// `bytes` is what the message is counted as.
+  void Push(Message message, size_t bytes) {
+    entries_.push_back({std::move(message), bytes});
+    bytes_ += bytes;
+  }
+
+  void PopFront() {
+    bytes_ -= entries_.front().bytes;
+    entries_.pop_front();
+  }
+
+  /// Drops all but the first `keep` messages.
+  void DropAfter(size_t keep) {
+    while (entries_.size() > keep) {
+      bytes_ -= entries_.back().bytes;
+      entries_.pop_back();
+    }
+  }
+
+  /// Whether at most 1 / `part` of either bound is used.
+  bool AtMost(size_t part) const {
+    return entries_.size() <= options_.max_queued_messages / part &&
+           bytes_ <= options_.max_queued_bytes / part;
+  }
+
+ private:
+  struct Entry {
+    Message message;
+    size_t bytes;
+  };
+  StreamOptions options_;
+  std::deque<Entry> entries_;  // a deque: push_back leaves the address of the message being written alone
+  size_t bytes_ = 0;
+};
+
+}  // namespace detail
+}  // namespace conclave::platform

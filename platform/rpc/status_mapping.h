@@ -1,0 +1,25 @@
+#pragma once
+
+#include <grpcpp/client_context.h>
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/status.h>
+
+#include "base/status.h"
+
+namespace conclave::platform {
+
+/// The trailing metadata that says how many milliseconds to wait before a retry (gRPC proposal A6).
+inline constexpr char kRetryPushbackKey[] = "grpc-retry-pushback-ms";
+
+/// The one place where a Status becomes a gRPC status. The message is made valid UTF-8 and at most
+/// kMaxStatusMessageBytes long. The retry hint is not in it: see AddRetryHint.
+grpc::Status ToGrpcStatus(const Status& status);
+
+/// Puts the status's retry hint, if it has one, into the call's trailing metadata. Before Finish only.
+void AddRetryHint(const Status& status, grpc::ServerContextBase* context);
+
+/// The one place where a gRPC status becomes a Status. With the context of a call that is over, the retry
+/// hint too.
+Status FromGrpcStatus(const grpc::Status& status, const grpc::ClientContext* context = nullptr);
+
+}  // namespace conclave::platform
