@@ -1,0 +1,59 @@
+#include "services/tokenizer/decode_session.h"
+
+#include <utility>
+
+#include "services/tokenizer/limits.h"
+
+namespace conclave::tokenizer {
+
+DecodeSession::~DecodeSession() {
+  counters_.open_sequences.Decrement(static_cast<double>(sequences_.size()));
+}
+
+void DecodeSession::Serve(std::shared_ptr<DecodeSession> session) {
+  Stream& stream = *session->stream_;
+  stream.OnWritable([session] { session->UpdateReading(); });
+  stream.OnMessage([session](v1::DecodeRequest request) {
+    Result<v1::DecodeResponse> response = session->Decode(request);
+    if (!response.ok()) return session->stream_->Finish(response.status());
+    session->stream_->Write(std::move(response).value());
+    session->UpdateReading();
+  });
+}
+
+Result<v1::DecodeResponse> DecodeSession::Decode(const v1::DecodeRequest& request) {
+  auto sequence = sequences_.find(request.sequence_id());
+  if (sequence == sequences_.end()) {
+    if (sequences_.size() >= kMaxOpenSequences) {
+      return ResourceExhausted("the stream holds " + std::to_string(kMaxOpenSequences) +
+                               " open sequences; end some with `last`, or open another stream");
+    }
+    sequence = sequences_.emplace(request.sequence_id(), tokenizer_.NewDetokenizer()).first;
+    counters_.open_sequences.Increment();
+  }
+  const std::span<const int32_t> token_ids(request.token_ids().data(),
+                                           static_cast<size_t>(request.token_ids_size()));
+  CONCLAVE_ASSIGN_OR_RETURN(std::string text, sequence->second.Append(token_ids, request.keep_special()));
+  counters_.decoded_tokens.Increment(static_cast<double>(token_ids.size()));
+  if (request.last()) {
+    text += sequence->second.Finish();
+    sequences_.erase(sequence);
+    counters_.open_sequences.Decrement();
+  }
+  v1::DecodeResponse response;
+  response.set_sequence_id(request.sequence_id());
+  response.set_text(std::move(text));
+  response.set_last(request.last());
+  return response;
+}
+
+void DecodeSession::UpdateReading() {
+  std::lock_guard lock(reading_mutex_);
+  if (stream_->writable()) {
+    stream_->ResumeReading();
+  } else {
+    stream_->PauseReading();
+  }
+}
+
+}  // namespace conclave::tokenizer
