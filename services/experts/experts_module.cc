@@ -1,0 +1,67 @@
+#include "services/experts/experts_module.h"
+
+#include <numeric>
+#include <utility>
+
+#include "services/experts/experts_service.h"
+
+namespace conclave::experts {
+namespace {
+
+class Module final : public platform::ServiceModule {
+ public:
+  Module(caf::actor actor, v1::ExpertsServiceDescribeResponse description)
+      : actor_(std::move(actor)), service_(actor_, std::move(description)) {}
+
+  ~Module() override {
+    caf::scoped_actor self{actor_.home_system()};
+    self->send_exit(actor_, caf::exit_reason::user_shutdown);
+    self->wait_for(actor_);
+  }
+
+  std::string name() const override { return "experts"; }
+  std::string proto_name() const override { return v1::ExpertsService::service_full_name(); }
+  grpc::Service* service() override { return &service_; }
+
+ private:
+  caf::actor actor_;
+  ExpertsService service_;
+};
+
+v1::ExpertsServiceDescribeResponse Describe(const platform::ModelSource& model,
+                                            const engine::FeedForwardShard& shard, int64_t total_slices) {
+  v1::ExpertsServiceDescribeResponse description;
+  description.mutable_model()->set_name(model.name);
+  description.mutable_model()->set_model_hash(model.hash);
+  description.set_layers(static_cast<uint32_t>(shard.layers()));
+  description.set_hidden_size(static_cast<uint32_t>(shard.hidden()));
+  description.set_total_slices(static_cast<uint32_t>(total_slices));
+  for (const int64_t slice : shard.slices()) description.add_slices(static_cast<uint32_t>(slice));
+  description.set_weight_bytes(static_cast<uint64_t>(shard.weight_bytes()));
+  return description;
+}
+
+}  // namespace
+
+Result<ExpertsModule> MakeExpertsModule(const platform::ModuleContext& context,
+                                        std::shared_ptr<engine::ThreadPool> pool) {
+  CONCLAVE_ASSIGN_OR_RETURN(const auto file, engine::OpenModelFile(context.model.path));
+  CONCLAVE_ASSIGN_OR_RETURN(const auto description, engine::DescribeModel(*file));
+  const int64_t total = engine::FeedForwardSlices(*file, description);
+  std::vector<int64_t> slices = context.process.expert_slices;
+  if (slices.empty()) {
+    slices.resize(total);
+    std::iota(slices.begin(), slices.end(), 0);
+  }
+  CONCLAVE_ASSIGN_OR_RETURN(auto loaded,
+                            engine::FeedForwardShard::Load(*file, description, std::move(slices), *pool));
+  std::shared_ptr<engine::FeedForwardShard> shard = std::move(loaded);
+  auto actor = context.actors.spawn<ShardActor, caf::detached>(shard, std::move(pool), context.model.hash);
+  ExpertsModule made;
+  made.complete = static_cast<int64_t>(shard->slices().size()) == total;
+  made.module = std::make_unique<Module>(std::move(actor), Describe(context.model, *shard, total));
+  made.shard = std::move(shard);
+  return made;
+}
+
+}  // namespace conclave::experts
