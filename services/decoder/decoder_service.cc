@@ -1,0 +1,82 @@
+#include "services/decoder/decoder_service.h"
+
+#include <utility>
+
+#include "platform/rpc/server_call.h"
+#include "services/decoder/wire.h"
+
+namespace conclave::decoder {
+namespace {
+
+using GenerateStream = platform::BidiServerStream<v1::GenerateRequest, v1::GenerateResponse>;
+
+/// Writes a stream's events as frames. A client that does not read loses its stream, not the others'.
+class StreamSink final : public EventSink {
+ public:
+  explicit StreamSink(std::shared_ptr<GenerateStream> stream) : stream_(std::move(stream)) {}
+  void Deliver(std::vector<SequenceEvent> events) override { stream_->Write(ToWire(events)); }
+
+ private:
+  std::shared_ptr<GenerateStream> stream_;
+};
+
+void Refuse(const std::shared_ptr<EventSink>& sink, uint64_t id, Status status) {
+  SequenceEvent refused{.sequence_id = id};
+  refused.end = SequenceEnd{.error = std::move(status)};
+  sink->Deliver({std::move(refused)});
+}
+
+}  // namespace
+
+DecoderService::DecoderService(caf::actor scheduler, v1::StatusResponse description)
+    : scheduler_(std::move(scheduler)), description_(std::move(description)) {}
+
+grpc::ServerBidiReactor<v1::GenerateRequest, v1::GenerateResponse>* DecoderService::Generate(
+    grpc::CallbackServerContext* context) {
+  return platform::ServeBidi<v1::GenerateRequest, v1::GenerateResponse>(
+      context, [this](const platform::CallContext&, std::shared_ptr<GenerateStream> stream) {
+        auto sink = std::make_shared<StreamSink>(stream);
+        stream->OnCancel([scheduler = scheduler_, sink] { caf::anon_send(scheduler, CloseMessage{sink}); });
+        // A client that writes no more has left: its sequences would speak to nobody.
+        std::weak_ptr<GenerateStream> weak = stream;
+        stream->OnHalfClose([scheduler = scheduler_, sink, weak] {
+          caf::anon_send(scheduler, CloseMessage{sink});
+          if (auto open = weak.lock()) open->Finish(conclave::Status::Ok());
+        });
+        stream->OnMessage([scheduler = scheduler_, sink](v1::GenerateRequest request) {
+          if (request.has_cancel()) {
+            caf::anon_send(scheduler, CancelMessage{sink, request.cancel().sequence_id()});
+            return;
+          }
+          auto sequence = FromWire(request.admit(), sink);
+          if (!sequence.ok()) return Refuse(sink, request.admit().sequence_id(), sequence.status());
+          caf::anon_send(scheduler, AdmitMessage{std::make_shared<SequenceRequest>(*std::move(sequence))});
+        });
+      });
+}
+
+grpc::ServerUnaryReactor* DecoderService::Status(grpc::CallbackServerContext* context,
+                                                 const v1::StatusRequest*, v1::StatusResponse* response) {
+  return platform::ServeUnary<v1::StatusResponse>(
+      context, response,
+      [this](const platform::CallContext&, std::shared_ptr<platform::UnaryReply<v1::StatusResponse>> reply) {
+        auto answer = [reply, status = description_,
+                       draining = draining()](const SchedulerStatus& now) mutable {
+          status.set_running_sequences(static_cast<uint32_t>(now.running));
+          status.set_queued_sequences(static_cast<uint32_t>(now.queued));
+          status.set_queued_tokens(static_cast<uint64_t>(now.queued_tokens));
+          status.set_kv_bytes_used(static_cast<uint64_t>(now.kv_bytes_used));
+          status.set_kv_bytes_total(static_cast<uint64_t>(now.kv_bytes_total));
+          status.set_draining(draining);
+          reply->Finish(std::move(status));
+        };
+        caf::anon_send(scheduler_, SnapshotMessage{std::move(answer)});
+      });
+}
+
+void DecoderService::StartDrain() {
+  draining_ = true;
+  caf::anon_send(scheduler_, DrainMessage{});
+}
+
+}  // namespace conclave::decoder

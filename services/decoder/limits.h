@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+
+namespace conclave::decoder {
+
+/// A prompt's chunk is at least this long while others wait, so that no prompt starves behind many answers.
+inline constexpr int64_t kLeastChunkTokens = 32;
+/// End tokens that one sequence may name.
+inline constexpr int64_t kMostEndTokens = 64;
+/// Answer length when a request names none.
+inline constexpr int64_t kDefaultMaxTokens = 512;
+/// How soon a refused request may come again.
+inline constexpr int64_t kRetryAfterMs = 1000;
+
+/// What the operator sets (configuration: limits).
+struct DecoderLimits {
+  int64_t running_sequences = 64;
+  int64_t queued_sequences = 256;
+  int64_t queued_tokens = 1 << 20;
+  /// Tokens that one step computes at most: prompts are cut into chunks, so that running answers keep
+  /// flowing.
+  int64_t step_tokens = 256;
+};
+
+}  // namespace conclave::decoder

@@ -1,0 +1,223 @@
+#include "services/decoder/scheduler.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace conclave::decoder {
+namespace {
+
+int64_t MicrosBetween(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(to - from).count();
+}
+
+int64_t PromptTokens(const SequenceRequest& request) { return static_cast<int64_t>(request.prompt.size()); }
+
+}  // namespace
+
+Scheduler::Scheduler(const DecoderLimits& limits, engine::KvPool& pool, int64_t vocabulary, int64_t context)
+    : limits_(limits), pool_(pool), vocabulary_(vocabulary), context_(context) {}
+
+Status Scheduler::Check(SequenceRequest& request) const {
+  if (request.prompt.empty()) return InvalidArgument("the prompt is empty; give at least one token");
+  const int64_t prompt = PromptTokens(request);
+  if (prompt >= context_) {
+    return InvalidArgument("the prompt has " + std::to_string(prompt) + " tokens; the model's context of " +
+                           std::to_string(context_) + " leaves no room for an answer");
+  }
+  for (const int32_t token : request.prompt) {
+    if (token < 0 || token >= vocabulary_) {
+      return InvalidArgument("the prompt's token id " + std::to_string(token) +
+                             " is outside the vocabulary of " + std::to_string(vocabulary_));
+    }
+  }
+  if (static_cast<int64_t>(request.end_tokens.size()) > kMostEndTokens) {
+    return InvalidArgument("more than " + std::to_string(kMostEndTokens) + " end tokens");
+  }
+  if (request.max_tokens == 0) request.max_tokens = kDefaultMaxTokens;
+  request.max_tokens = std::min(request.max_tokens, context_ - prompt);
+  if (engine::KvBlocksFor(prompt + request.max_tokens) > pool_.total_blocks()) {
+    return ResourceExhausted("a prompt of " + std::to_string(prompt) + " tokens with an answer of up to " +
+                             std::to_string(request.max_tokens) + " never fits into the key-value cache of " +
+                             std::to_string(pool_.total_blocks() * engine::kKvBlockTokens) +
+                             " tokens; ask for fewer tokens or raise limits.kv_bytes");
+  }
+  return engine::Validate(request.sampling, vocabulary_);
+}
+
+Status Scheduler::Admit(SequenceRequest request) {
+  CONCLAVE_RETURN_IF_ERROR(Check(request));
+  auto same = [&](const SequenceRequest& other) {
+    return other.sink == request.sink && other.id == request.id;
+  };
+  const bool taken =
+      std::any_of(queue_.begin(), queue_.end(), same) ||
+      std::any_of(running_.begin(), running_.end(), [&](const auto& s) { return same(s->request); });
+  if (taken) return AlreadyExists("the stream already has a sequence " + std::to_string(request.id));
+  const int64_t cost = PromptTokens(request) + request.max_tokens;
+  const bool full = static_cast<int64_t>(queue_.size()) >= limits_.queued_sequences ||
+                    (!queue_.empty() && queued_tokens_ + cost > limits_.queued_tokens);
+  if (full) {
+    return ResourceExhausted("the decoder's queue is full: " + std::to_string(queue_.size()) +
+                             " sequences, " + std::to_string(queued_tokens_) + " tokens; try again later")
+        .WithRetryAfterMs(kRetryAfterMs);
+  }
+  queued_tokens_ += cost;
+  queue_.push_back(std::move(request));
+  return Status::Ok();
+}
+
+void Scheduler::Cancel(const EventSink* sink, uint64_t id) {
+  for (auto it = queue_.begin(); it != queue_.end(); ++it) {
+    if (it->sink.get() != sink || it->id != id) continue;
+    queued_tokens_ -= PromptTokens(*it) + it->max_tokens;
+    SequenceEnd end{
+        .reason = FinishReason::kCancelled, .prompt_tokens = PromptTokens(*it), .seed = it->sampling.seed};
+    Emit(it->sink, {.sequence_id = id, .end = end});
+    queue_.erase(it);
+    break;
+  }
+  for (const auto& sequence : running_) {
+    if (sequence->request.sink.get() != sink || sequence->request.id != id) continue;
+    Finish(*sequence, {.reason = FinishReason::kCancelled}, Clock::now());
+    break;
+  }
+  RemoveEnded();
+  Flush();
+}
+
+void Scheduler::CancelAll(const EventSink* sink) {
+  std::erase_if(queue_, [&](const SequenceRequest& request) {
+    if (request.sink.get() != sink) return false;
+    queued_tokens_ -= PromptTokens(request) + request.max_tokens;
+    return true;
+  });
+  for (const auto& sequence : running_) {
+    if (sequence->request.sink.get() == sink) ended_.push_back(sequence.get());
+  }
+  RemoveEnded();
+}
+
+SchedulerStatus Scheduler::Snapshot() const {
+  return {.running = static_cast<int64_t>(running_.size()),
+          .queued = static_cast<int64_t>(queue_.size()),
+          .queued_tokens = queued_tokens_,
+          .kv_bytes_used = pool_.used_bytes(),
+          .kv_bytes_total = pool_.total_bytes()};
+}
+
+void Scheduler::Join(Clock::time_point now) {
+  while (!queue_.empty() && static_cast<int64_t>(running_.size()) < limits_.running_sequences) {
+    SequenceRequest& next = queue_.front();
+    const int64_t longest = PromptTokens(next) + next.max_tokens;
+    if (engine::KvBlocksFor(longest) > pool_.free_blocks()) return;
+    auto sequence = std::make_unique<Sequence>(std::move(next), pool_);
+    (void)sequence->cache.Reserve(longest);  // Cannot fail: the free blocks were just counted.
+    queued_tokens_ -= longest;
+    queue_.pop_front();
+    sequence->started = now;
+    running_.push_back(std::move(sequence));
+  }
+}
+
+std::span<const engine::SequenceStep> Scheduler::Plan(Clock::time_point now) {
+  Join(now);
+  plan_.clear();
+  planned_sequences_.clear();
+  sampled_sequences_.clear();
+  int64_t budget = limits_.step_tokens;
+  for (const auto& sequence : running_) {
+    if (sequence->InPrompt()) continue;
+    plan_.push_back({.cache = &sequence->cache, .tokens = {&sequence->last_token, 1}, .logits_rows = 1});
+    planned_sequences_.push_back(sequence.get());
+    sampled_sequences_.push_back(sequence.get());
+    --budget;
+  }
+  budget = std::max(budget, kLeastChunkTokens);
+  for (const auto& sequence : running_) {
+    if (budget == 0) break;
+    if (!sequence->InPrompt()) continue;
+    const int64_t left = sequence->PromptLeft();
+    const int64_t count = std::min(left, budget);
+    const int32_t* first = sequence->request.prompt.data() + sequence->cache.length();
+    plan_.push_back({.cache = &sequence->cache,
+                     .tokens = {first, static_cast<size_t>(count)},
+                     .logits_rows = count == left ? 1 : 0});
+    planned_sequences_.push_back(sequence.get());
+    if (count == left) sampled_sequences_.push_back(sequence.get());
+    budget -= count;
+  }
+  return plan_;
+}
+
+void Scheduler::Complete(std::vector<Result<engine::SampledToken>> sampled, Clock::time_point now) {
+  for (size_t i = 0; i < sampled.size(); ++i) {
+    Sequence& sequence = *sampled_sequences_[i];
+    if (!sampled[i].ok()) {
+      Finish(sequence, {.error = sampled[i].status()}, now);
+      continue;
+    }
+    if (sequence.InPrompt()) sequence.first_token = now;
+    const int32_t token = sampled[i]->token_id;
+    sequence.last_token = token;
+    ++sequence.completion_tokens;
+    SequenceEvent event{.sequence_id = sequence.request.id,
+                        .with_logprobs = sequence.request.sampling.logprobs.has_value()};
+    event.tokens.push_back(*std::move(sampled[i]));
+    Emit(sequence.request.sink, std::move(event));
+    if (!sequence.request.ignore_end && sequence.request.end_tokens.contains(token)) {
+      Finish(sequence, {.reason = FinishReason::kStop}, now);
+    } else if (sequence.completion_tokens >= sequence.request.max_tokens) {
+      Finish(sequence, {.reason = FinishReason::kLength}, now);
+    }
+  }
+  RemoveEnded();
+  Flush();
+}
+
+void Scheduler::Fail(const Status& error) {
+  const auto now = Clock::now();
+  for (Sequence* sequence : planned_sequences_) Finish(*sequence, {.error = error}, now);
+  RemoveEnded();
+  Flush();
+}
+
+void Scheduler::Finish(Sequence& sequence, SequenceEnd end, Clock::time_point now) {
+  end.prompt_tokens = PromptTokens(sequence.request);
+  end.completion_tokens = sequence.completion_tokens;
+  end.seed = sequence.request.sampling.seed;
+  if (!sequence.InPrompt()) {
+    end.prompt_us = MicrosBetween(sequence.started, sequence.first_token);
+    end.decode_us = MicrosBetween(sequence.first_token, now);
+  }
+  Emit(sequence.request.sink, {.sequence_id = sequence.request.id, .end = std::move(end)});
+  ended_.push_back(&sequence);
+}
+
+/// Joins what a step made for one sequence into one event, and all events of one stream into one delivery.
+void Scheduler::Emit(const std::shared_ptr<EventSink>& sink, SequenceEvent event) {
+  auto box =
+      std::find_if(outbox_.begin(), outbox_.end(), [&](const auto& entry) { return entry.first == sink; });
+  if (box == outbox_.end()) box = outbox_.insert(outbox_.end(), {sink, {}});
+  std::vector<SequenceEvent>& events = box->second;
+  if (event.end.has_value() && !events.empty() && events.back().sequence_id == event.sequence_id) {
+    events.back().end = std::move(event.end);
+  } else {
+    events.push_back(std::move(event));
+  }
+}
+
+void Scheduler::Flush() {
+  for (auto& [sink, events] : outbox_) sink->Deliver(std::move(events));
+  outbox_.clear();
+}
+
+void Scheduler::RemoveEnded() {
+  if (ended_.empty()) return;
+  running_.remove_if([&](const std::unique_ptr<Sequence>& sequence) {
+    return std::find(ended_.begin(), ended_.end(), sequence.get()) != ended_.end();
+  });
+  ended_.clear();
+}
+
+}  // namespace conclave::decoder

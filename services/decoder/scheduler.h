@@ -1,0 +1,85 @@
+#pragma once
+
+#include <deque>
+#include <list>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/model/transformer.h"
+#include "services/decoder/limits.h"
+#include "services/decoder/sequence.h"
+
+namespace conclave::decoder {
+
+struct SchedulerStatus {
+  int64_t running = 0;
+  int64_t queued = 0;
+  int64_t queued_tokens = 0;
+  int64_t kv_bytes_used = 0;
+  int64_t kv_bytes_total = 0;
+};
+
+/// Continuous batching (Orca, OSDI 2022) with chunked prompts (arXiv 2308.16369): sequences join and leave at
+/// every step. A sequence joins only when the cache has room for its prompt and its longest answer, so a
+/// running sequence never runs out. Sequences wait in the order they came. Holds no thread and no clock of
+/// its own.
+class Scheduler {
+ public:
+  /// `vocabulary` and `context` are the model's. `pool` must outlive the scheduler.
+  Scheduler(const DecoderLimits& limits, engine::KvPool& pool, int64_t vocabulary, int64_t context);
+
+  /// Takes a sequence in. Errors: INVALID_ARGUMENT (empty prompt, a token outside the vocabulary, a sampling
+  /// parameter outside its range, a prompt longer than the context), ALREADY_EXISTS (the stream uses that
+  /// id), RESOURCE_EXHAUSTED (queue full, or it can never fit into the cache).
+  Status Admit(SequenceRequest request);
+
+  /// Ends one sequence of a stream, or all of them; they cost nothing from the next step on. The stream is
+  /// told with FinishReason::kCancelled. Unknown ids are ignored: the sequence may just have ended.
+  void Cancel(const EventSink* sink, uint64_t id);
+  void CancelAll(const EventSink* sink);
+
+  bool HasWork() const { return !running_.empty() || !queue_.empty(); }
+  SchedulerStatus Snapshot() const;
+
+  /// The next step: one token for each running answer, and prompt chunks up to DecoderLimits::step_tokens.
+  /// Valid until the next call of another method.
+  std::span<const engine::SequenceStep> Plan(Clock::time_point now);
+
+  /// Takes what the step made: `sampled[i]` for the i-th row of logits. Delivers events.
+  void Complete(std::vector<Result<engine::SampledToken>> sampled, Clock::time_point now);
+
+  /// The step failed: every sequence in it ends with `error`.
+  void Fail(const Status& error);
+
+  /// The sequences that the planned step samples for, in the order of the rows of logits.
+  const std::vector<Sequence*>& sampled_sequences() const { return sampled_sequences_; }
+
+ private:
+  using Running = std::list<std::unique_ptr<Sequence>>;
+
+  Status Check(SequenceRequest& request) const;
+  void Join(Clock::time_point now);
+  void Finish(Sequence& sequence, SequenceEnd end, Clock::time_point now);
+  void Emit(const std::shared_ptr<EventSink>& sink, SequenceEvent event);
+  void Flush();
+  void RemoveEnded();
+
+  DecoderLimits limits_;
+  engine::KvPool& pool_;
+  int64_t vocabulary_;
+  int64_t context_;
+
+  std::deque<SequenceRequest> queue_;
+  int64_t queued_tokens_ = 0;
+  Running running_;
+
+  std::vector<engine::SequenceStep> plan_;
+  std::vector<Sequence*> planned_sequences_;
+  std::vector<Sequence*> sampled_sequences_;
+  std::vector<const Sequence*> ended_;
+  std::vector<std::pair<std::shared_ptr<EventSink>, std::vector<SequenceEvent>>> outbox_;
+};
+
+}  // namespace conclave::decoder

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include <caf/all.hpp>
+
+#include "services/decoder/scheduler.h"
+#include "services/decoder/step_runner.h"
+
+namespace conclave::decoder {
+
+/// What the scheduler is asked to do.
+struct AdmitMessage {
+  std::shared_ptr<SequenceRequest> request;
+};
+struct CancelMessage {
+  std::shared_ptr<EventSink> sink;
+  uint64_t id = 0;
+};
+/// The stream is gone, and all its sequences with it.
+struct CloseMessage {
+  std::shared_ptr<EventSink> sink;
+};
+/// From now on new sequences are refused with UNAVAILABLE; running ones finish.
+struct DrainMessage {};
+struct SnapshotMessage {
+  std::function<void(const SchedulerStatus&)> reply;
+};
+/// Time for the next step; the actor sends it to itself.
+struct StepMessage {};
+
+/// Runs a Scheduler: a detached actor, whose own thread is the engine's first. Between two steps it takes
+/// whatever messages arrived, so that a request joins, and a cancelled one leaves, within one step.
+class SchedulerActor : public caf::event_based_actor {
+ public:
+  SchedulerActor(caf::actor_config& config, std::shared_ptr<Scheduler> scheduler,
+                 std::shared_ptr<StepRunner> runner);
+
+  caf::behavior make_behavior() override;
+  const char* name() const override { return "scheduler"; }
+
+ private:
+  void Admit(SequenceRequest request);
+  void ScheduleStep();
+
+  std::shared_ptr<Scheduler> scheduler_;
+  std::shared_ptr<StepRunner> runner_;
+  bool step_pending_ = false;
+  bool draining_ = false;
+};
+
+}  // namespace conclave::decoder
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(conclave::decoder::AdmitMessage)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(conclave::decoder::CancelMessage)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(conclave::decoder::CloseMessage)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(conclave::decoder::DrainMessage)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(conclave::decoder::SnapshotMessage)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(conclave::decoder::StepMessage)

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "base/status.h"
+#include "engine/cache/kv_cache.h"
+#include "engine/sampling/sampler.h"
+
+namespace conclave::decoder {
+
+using Clock = std::chrono::steady_clock;
+
+/// Why a sequence ended; `error` is set when it failed.
+enum class FinishReason : uint8_t { kStop, kLength, kCancelled };
+
+struct SequenceEnd {
+  FinishReason reason = FinishReason::kStop;
+  Status error;
+  int64_t prompt_tokens = 0;
+  int64_t completion_tokens = 0;
+  uint64_t seed = 0;
+  int64_t prompt_us = 0;  ///< from the prompt's first chunk to the first token
+  int64_t decode_us = 0;  ///< from the first token to the last
+};
+
+/// What one step made of one sequence.
+struct SequenceEvent {
+  uint64_t sequence_id = 0;
+  std::vector<engine::SampledToken> tokens;
+  bool with_logprobs = false;
+  std::optional<SequenceEnd> end;
+};
+
+/// Where the events of one client stream go. Called by the scheduler's thread; must not block.
+class EventSink {
+ public:
+  virtual ~EventSink() = default;
+  /// All that one step made for this stream.
+  virtual void Deliver(std::vector<SequenceEvent> events) = 0;
+};
+
+/// A sequence as a client asked for it. `sink` and `id` together name it.
+struct SequenceRequest {
+  std::shared_ptr<EventSink> sink;
+  uint64_t id = 0;
+  std::vector<int32_t> prompt;
+  engine::SamplingParams sampling;
+  int64_t max_tokens = 0;  ///< 0: kDefaultMaxTokens
+  std::unordered_set<int32_t> end_tokens;
+  bool ignore_end = false;
+  std::string request_id;
+  std::string tenant;
+};
+
+/// A sequence that was given a place in the cache.
+struct Sequence {
+  Sequence(SequenceRequest asked, engine::KvPool& pool)
+      : request(std::move(asked)), cache(pool), sampler(request.sampling, request.prompt) {}
+
+  SequenceRequest request;
+  engine::KvSequence cache;
+  engine::Sampler sampler;
+  int32_t last_token = -1;  ///< the token that the next step computes; -1 while the prompt is processed
+  int64_t completion_tokens = 0;
+  Clock::time_point started;
+  Clock::time_point first_token;
+
+  bool InPrompt() const { return last_token < 0; }
+  int64_t PromptLeft() const { return static_cast<int64_t>(request.prompt.size()) - cache.length(); }
+};
+
+}  // namespace conclave::decoder

@@ -1,0 +1,20 @@
+#pragma once
+
+#include "base/result.h"
+#include "conclave/v1/common.pb.h"
+#include "conclave/v1/decoder.pb.h"
+#include "services/decoder/sequence.h"
+
+namespace conclave::decoder {
+
+/// The sampling parameters as the engine takes them. A missing seed becomes a random one.
+/// Errors: INVALID_ARGUMENT for what the engine's type cannot even hold; ranges are checked at admission.
+Result<engine::SamplingParams> FromWire(const v1::SamplingParams& wire);
+
+/// A sequence as the scheduler takes it; the sink is the stream's.
+Result<SequenceRequest> FromWire(const v1::AdmitSequence& wire, std::shared_ptr<EventSink> sink);
+
+/// One step's events of one stream as one message.
+v1::GenerateResponse ToWire(const std::vector<SequenceEvent>& events);
+
+}  // namespace conclave::decoder
