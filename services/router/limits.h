@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace conclave::router {
+
+inline constexpr size_t kMostMessages = 1024;
+inline constexpr size_t kMostMessageBytes = 1 << 20;
+inline constexpr size_t kMostChatBytes = 16 << 20;
+inline constexpr size_t kMostPromptBytes = 16 << 20;
+inline constexpr size_t kMostPromptTokens = 1 << 22;
+inline constexpr size_t kMostStopTexts = 16;
+inline constexpr size_t kMostStopBytes = 256;
+inline constexpr size_t kMostIdBytes = 128;
+inline constexpr size_t kMostModelNameBytes = 1024;
+inline constexpr uint32_t kDefaultTopN = 3;
+inline constexpr uint32_t kMostTopN = 20;
+/// Messages that a stored conversation keeps: the oldest pairs go first.
+inline constexpr size_t kMostSessionMessages = 1024;
+inline constexpr size_t kMostSessionBytes = 8 << 20;
+/// Answer length when a request names none; what admission counts.
+inline constexpr int64_t kDefaultMaxTokens = 512;
+/// How soon a refused request may come again.
+inline constexpr int64_t kRetryAfterMs = 1000;
+/// The longest that a request may take when its client sets no deadline, in milliseconds.
+inline constexpr int64_t kLongestRequestMs = 30 * 60 * 1000;
+/// How long a service behind the router may take for one short call, in milliseconds.
+inline constexpr int64_t kCallTimeoutMs = 30 * 1000;
+
+static_assert(kMostMessageBytes <= kMostChatBytes);
+
+}  // namespace conclave::router

@@ -1,0 +1,239 @@
+#include "services/router/service_backends.h"
+
+#include <utility>
+
+#include "platform/rpc/client_call.h"
+#include "services/router/admission_actor.h"
+#include "services/router/limits.h"
+#include "services/router/session_actor.h"
+
+namespace conclave::router {
+namespace {
+
+using platform::CallUnary;
+using platform::ClientContextFor;
+
+constexpr std::chrono::milliseconds kCallTimeout{kCallTimeoutMs};
+
+/// A failure of a service behind the router, with its name in front.
+template <typename T>
+Result<T> From(const char* service, Result<T> result) {
+  if (result.ok()) return result;
+  const Status& status = result.status();
+  // What the caller did wrong is said in the service's own words; what broke is said with its name.
+  const bool broke = status.code() == StatusCode::kUnavailable || status.code() == StatusCode::kInternal ||
+                     status.code() == StatusCode::kUnknown;
+  return broke ? status.Annotate(std::string("the ") + service + " service") : status;
+}
+
+template <typename Stub>
+Result<std::unique_ptr<typename Stub::StubInterface>> StubFor(platform::ChannelRegistry& channels,
+                                                              const char* service) {
+  CONCLAVE_ASSIGN_OR_RETURN(auto channel, channels.Get(service));
+  std::unique_ptr<typename Stub::StubInterface> stub = Stub::NewStub(channel);
+  return stub;
+}
+
+/// The same for a service that an installation may lack.
+template <typename Stub>
+Result<std::unique_ptr<typename Stub::StubInterface>> OptionalStubFor(platform::ChannelRegistry& channels,
+                                                                      const char* service) {
+  auto stub = StubFor<Stub>(channels, service);
+  if (!stub.ok() && stub.status().code() == StatusCode::kNotFound) {
+    return std::unique_ptr<typename Stub::StubInterface>();
+  }
+  return stub;
+}
+
+}  // namespace
+
+ServiceBackends::ServiceBackends(platform::ChannelRegistry& channels, caf::actor admission,
+                                 caf::actor sessions)
+    : channels_(channels), admission_(std::move(admission)), sessions_(std::move(sessions)) {}
+
+Status ServiceBackends::Open() {
+  CONCLAVE_ASSIGN_OR_RETURN(tokenizer_, StubFor<v1::TokenizerService>(channels_, "tokenizer"));
+  CONCLAVE_ASSIGN_OR_RETURN(decoder_, StubFor<v1::DecoderService>(channels_, "decoder"));
+  CONCLAVE_ASSIGN_OR_RETURN(retriever_, OptionalStubFor<v1::RetrieverService>(channels_, "retriever"));
+  CONCLAVE_ASSIGN_OR_RETURN(feedback_, OptionalStubFor<v1::FeedbackService>(channels_, "feedback"));
+
+  using DecoderAsync = v1::DecoderService::StubInterface::async_interface;
+  using TokenizerAsync = v1::TokenizerService::StubInterface::async_interface;
+  generate_ = std::make_shared<GenerateStream>(
+      [this](GenerateStream::Stream::Callbacks callbacks) -> Result<std::shared_ptr<GenerateStream::Stream>> {
+        return GenerateStream::Stream::Start(decoder_->async(), &DecoderAsync::Generate,
+                                             std::make_unique<grpc::ClientContext>(), std::move(callbacks));
+      },
+      [](v1::GenerateResponse response) {
+        std::vector<std::pair<uint64_t, v1::SequenceEvent>> items;
+        for (auto& event : *response.mutable_events())
+          items.emplace_back(event.sequence_id(), std::move(event));
+        return items;
+      });
+  decode_ = std::make_shared<DecodeStream>(
+      [this](DecodeStream::Stream::Callbacks callbacks) -> Result<std::shared_ptr<DecodeStream::Stream>> {
+        return DecodeStream::Stream::Start(tokenizer_->async(), &TokenizerAsync::Decode,
+                                           std::make_unique<grpc::ClientContext>(), std::move(callbacks));
+      },
+      [](v1::DecodeResponse response) {
+        std::vector<std::pair<uint64_t, v1::DecodeResponse>> items;
+        items.emplace_back(response.sequence_id(), std::move(response));
+        return items;
+      });
+  encode_ = std::make_shared<EncodeStream>(
+      [this](EncodeStream::Stream::Callbacks callbacks) -> Result<std::shared_ptr<EncodeStream::Stream>> {
+        return EncodeStream::Stream::Start(tokenizer_->async(), &TokenizerAsync::Encode,
+                                           std::make_unique<grpc::ClientContext>(), std::move(callbacks));
+      },
+      [](v1::EncodeResponse response) {
+        std::vector<std::pair<uint64_t, v1::EncodeResponse>> items;
+        items.emplace_back(response.id(), std::move(response));
+        return items;
+      });
+  return Status::Ok();
+}
+
+void ServiceBackends::GetModel(const platform::CallContext& call, Callback<Result<ModelInfo>> done) {
+  {
+    std::unique_lock lock(mutex_);
+    if (model_.has_value()) {
+      ModelInfo model = *model_;
+      lock.unlock();
+      return done(std::move(model));
+    }
+  }
+  using Async = v1::TokenizerService::StubInterface::async_interface;
+  CallUnary(tokenizer_->async(), &Async::Describe, ClientContextFor(call, kCallTimeout), {},
+            [self = shared_from_this(), call,
+             done = std::move(done)](Result<v1::TokenizerServiceDescribeResponse> tokenizer) mutable {
+              if (!tokenizer.ok()) return done(From("tokenizer", std::move(tokenizer)).status());
+              self->AskDecoder(call, *tokenizer, std::move(done));
+            });
+}
+
+void ServiceBackends::AskDecoder(const platform::CallContext& call,
+                                 const v1::TokenizerServiceDescribeResponse& tokenizer,
+                                 Callback<Result<ModelInfo>> done) {
+  using Async = v1::DecoderService::StubInterface::async_interface;
+  CallUnary(
+      decoder_->async(), &Async::Status, ClientContextFor(call, kCallTimeout), {},
+      [self = shared_from_this(), tokenizer, done = std::move(done)](Result<v1::StatusResponse> decoder) {
+        if (!decoder.ok()) return done(From("decoder", std::move(decoder)).status());
+        if (decoder->model().model_hash() != tokenizer.model().model_hash()) {
+          return done(FailedPrecondition("the tokenizer and the decoder serve different models"));
+        }
+        ModelInfo model{.identity = decoder->model(), .context_length = decoder->context_length()};
+        model.end_token_ids.assign(tokenizer.end_token_ids().begin(), tokenizer.end_token_ids().end());
+        {
+          std::lock_guard lock(self->mutex_);
+          self->model_ = model;
+        }
+        done(std::move(model));
+      });
+}
+
+void ServiceBackends::LoadSession(const platform::CallContext& call, const std::string& id,
+                                  Callback<Result<Session>> done) {
+  caf::anon_send(sessions_, LoadSessionMessage{call.tenant, id, std::move(done)});
+}
+
+void ServiceBackends::SaveSession(const platform::CallContext& call, const std::string& id,
+                                  const Session& session, Callback<Status> done) {
+  caf::anon_send(sessions_, SaveSessionMessage{call.tenant, id, session, std::move(done)});
+}
+
+void ServiceBackends::Search(const platform::CallContext& call, v1::SearchRequest request,
+                             Callback<Result<v1::SearchResponse>> done) {
+  if (retriever_ == nullptr) return done(FailedPrecondition("this installation has no retriever service"));
+  using Async = v1::RetrieverService::StubInterface::async_interface;
+  CallUnary(retriever_->async(), &Async::Search, ClientContextFor(call, kCallTimeout), std::move(request),
+            [done = std::move(done)](Result<v1::SearchResponse> found) {
+              done(From("retriever", std::move(found)));
+            });
+}
+
+void ServiceBackends::RenderChat(const platform::CallContext& call, v1::RenderChatRequest request,
+                                 Callback<Result<v1::RenderChatResponse>> done) {
+  using Async = v1::TokenizerService::StubInterface::async_interface;
+  CallUnary(tokenizer_->async(), &Async::RenderChat, ClientContextFor(call, kCallTimeout), std::move(request),
+            [done = std::move(done)](Result<v1::RenderChatResponse> text) {
+              done(From("tokenizer", std::move(text)));
+            });
+}
+
+void ServiceBackends::Encode(const platform::CallContext&, v1::EncodeRequest request,
+                             Callback<Result<v1::EncodeResponse>> done) {
+  // The handler ends its own conversation, so it must know the id it is about to get.
+  auto id = std::make_shared<uint64_t>(0);
+  std::weak_ptr<EncodeStream> stream = encode_;
+  *id = encode_->Begin([id, stream, done = std::move(done)](Result<v1::EncodeResponse> response) {
+    if (response.ok()) {
+      if (auto open = stream.lock()) open->End(*id);
+    }
+    done(From("tokenizer", std::move(response)));
+  });
+  request.set_id(*id);
+  encode_->Send(std::move(request));
+}
+
+void ServiceBackends::Acquire(const Ticket& ticket, Callback<Status> done) {
+  caf::anon_send(admission_, AcquireMessage{ticket, std::move(done)});
+}
+
+void ServiceBackends::Release(const Ticket& ticket, int64_t used_tokens) {
+  caf::anon_send(admission_, ReleaseMessage{ticket, used_tokens});
+}
+
+uint64_t ServiceBackends::StartSequence(v1::AdmitSequence sequence,
+                                        Callback<Result<v1::SequenceEvent>> event) {
+  const uint64_t id = generate_->Begin([event = std::move(event)](Result<v1::SequenceEvent> made) {
+    event(From("decoder", std::move(made)));
+  });
+  sequence.set_sequence_id(id);
+  v1::GenerateRequest request;
+  *request.mutable_admit() = std::move(sequence);
+  generate_->Send(std::move(request));
+  return id;
+}
+
+void ServiceBackends::EndSequence(uint64_t id, bool still_running) {
+  generate_->End(id);
+  if (!still_running) return;
+  v1::GenerateRequest request;
+  request.mutable_cancel()->set_sequence_id(id);
+  generate_->SendIfOpen(std::move(request));
+}
+
+uint64_t ServiceBackends::BeginText(Callback<Result<v1::DecodeResponse>> part) {
+  return decode_->Begin([part = std::move(part)](Result<v1::DecodeResponse> made) {
+    part(From("tokenizer", std::move(made)));
+  });
+}
+
+void ServiceBackends::PushText(uint64_t id, const std::vector<int32_t>& token_ids, bool last) {
+  v1::DecodeRequest request;
+  request.set_sequence_id(id);
+  request.mutable_token_ids()->Add(token_ids.begin(), token_ids.end());
+  request.set_last(last);
+  decode_->Send(std::move(request));
+}
+
+void ServiceBackends::EndText(uint64_t id, bool unfinished) {
+  decode_->End(id);
+  if (!unfinished) return;
+  v1::DecodeRequest request;
+  request.set_sequence_id(id);
+  request.set_last(true);
+  decode_->SendIfOpen(std::move(request));
+}
+
+void ServiceBackends::Record(const platform::CallContext& call, v1::RecordRequest request,
+                             Callback<Result<v1::RecordResponse>> done) {
+  if (feedback_ == nullptr) return done(FailedPrecondition("this installation has no feedback service"));
+  using Async = v1::FeedbackService::StubInterface::async_interface;
+  CallUnary(
+      feedback_->async(), &Async::Record, ClientContextFor(call, kCallTimeout), std::move(request),
+      [done = std::move(done)](Result<v1::RecordResponse> made) { done(From("feedback", std::move(made))); });
+}
+
+}  // namespace conclave::router

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include <caf/all.hpp>
+
+#include "conclave/v1/decoder.grpc.pb.h"
+#include "conclave/v1/feedback.grpc.pb.h"
+#include "conclave/v1/retriever.grpc.pb.h"
+#include "conclave/v1/tokenizer.grpc.pb.h"
+#include "platform/rpc/channels.h"
+#include "services/router/backends.h"
+#include "services/router/shared_stream.h"
+
+namespace conclave::router {
+
+/// The other services over gRPC, and the router's own actors. Any thread may call.
+class ServiceBackends final : public Backends, public std::enable_shared_from_this<ServiceBackends> {
+ public:
+  /// Channels are looked up when first used: services of this process listen only after the modules were
+  /// made.
+  ServiceBackends(platform::ChannelRegistry& channels, caf::actor admission, caf::actor sessions);
+
+  /// Opens the channels and prepares the shared streams. After it, every method may be called.
+  Status Open();
+
+  void GetModel(const platform::CallContext& call, Callback<Result<ModelInfo>> done) override;
+  void LoadSession(const platform::CallContext& call, const std::string& id,
+                   Callback<Result<Session>> done) override;
+  void SaveSession(const platform::CallContext& call, const std::string& id, const Session& session,
+                   Callback<Status> done) override;
+  void Search(const platform::CallContext& call, v1::SearchRequest request,
+              Callback<Result<v1::SearchResponse>> done) override;
+  void RenderChat(const platform::CallContext& call, v1::RenderChatRequest request,
+                  Callback<Result<v1::RenderChatResponse>> done) override;
+  void Encode(const platform::CallContext& call, v1::EncodeRequest request,
+              Callback<Result<v1::EncodeResponse>> done) override;
+  void Acquire(const Ticket& ticket, Callback<Status> done) override;
+  void Release(const Ticket& ticket, int64_t used_tokens) override;
+  uint64_t StartSequence(v1::AdmitSequence sequence, Callback<Result<v1::SequenceEvent>> event) override;
+  void EndSequence(uint64_t id, bool still_running) override;
+  uint64_t BeginText(Callback<Result<v1::DecodeResponse>> part) override;
+  void PushText(uint64_t id, const std::vector<int32_t>& token_ids, bool last) override;
+  void EndText(uint64_t id, bool unfinished) override;
+  void Record(const platform::CallContext& call, v1::RecordRequest request,
+              Callback<Result<v1::RecordResponse>> done) override;
+
+ private:
+  using GenerateStream = SharedStream<v1::GenerateRequest, v1::GenerateResponse, v1::SequenceEvent>;
+  using DecodeStream = SharedStream<v1::DecodeRequest, v1::DecodeResponse, v1::DecodeResponse>;
+  using EncodeStream = SharedStream<v1::EncodeRequest, v1::EncodeResponse, v1::EncodeResponse>;
+
+  void AskDecoder(const platform::CallContext& call, const v1::TokenizerServiceDescribeResponse& tokenizer,
+                  Callback<Result<ModelInfo>> done);
+
+  platform::ChannelRegistry& channels_;
+  const caf::actor admission_;
+  const caf::actor sessions_;
+  std::unique_ptr<v1::TokenizerService::StubInterface> tokenizer_;
+  std::unique_ptr<v1::DecoderService::StubInterface> decoder_;
+  std::unique_ptr<v1::RetrieverService::StubInterface> retriever_;  ///< null when not configured
+  std::unique_ptr<v1::FeedbackService::StubInterface> feedback_;    ///< null when not configured
+  std::shared_ptr<GenerateStream> generate_;
+  std::shared_ptr<DecodeStream> decode_;
+  std::shared_ptr<EncodeStream> encode_;
+  std::mutex mutex_;
+  std::optional<ModelInfo> model_;  ///< guarded by mutex_
+};
+
+}  // namespace conclave::router
