@@ -1,0 +1,70 @@
+#include "app/chat_session.h"
+
+#include <utility>
+
+#include "base/utf8.h"
+#include "platform/rpc/status_mapping.h"
+
+namespace conclave::app {
+namespace {
+
+v1::ChatMessage Message(v1::Role role, const std::string& content) {
+  v1::ChatMessage message;
+  message.set_role(role);
+  message.set_content(content);
+  return message;
+}
+
+}  // namespace
+
+ChatSession::ChatSession(std::shared_ptr<grpc::Channel> channel, Options options)
+    : options_(std::move(options)),
+      router_(v1::RouterService::NewStub(channel)),
+      feedback_(v1::FeedbackService::NewStub(channel)) {
+  Reset();
+}
+
+void ChatSession::Reset() {
+  messages_.clear();
+  if (!options_.system.empty()) messages_.push_back(Message(v1::ROLE_SYSTEM, options_.system));
+  last_response_id_.clear();
+  last_vote_token_.clear();
+}
+
+Result<Answer> ChatSession::Say(const std::string& text, const OnText& on_text, Interrupts& interrupts) {
+  if (!IsValidUtf8(text)) return InvalidArgument("the message is not valid UTF-8");
+  v1::ChatRequest request;
+  for (const auto& message : messages_) *request.add_messages() = message;
+  *request.add_messages() = Message(v1::ROLE_USER, text);
+  *request.mutable_sampling() = options_.sampling;
+  request.set_collection(options_.collection);
+  request.set_top_n(options_.top_n);
+
+  grpc::ClientContext context;
+  interrupts.SetAction([&context] { context.TryCancel(); });
+  auto answer = AskChat(*router_, context, request, on_text);
+  interrupts.SetAction({});
+  if (!answer.ok()) return answer;
+  messages_.push_back(Message(v1::ROLE_USER, text));
+  messages_.push_back(Message(v1::ROLE_ASSISTANT, answer->text));
+  last_response_id_ = answer->started.response_id();
+  last_vote_token_ = answer->finished.vote_token();
+  return answer;
+}
+
+Result<std::string> ChatSession::RateLast(bool good) {
+  if (last_vote_token_.empty())
+    return FailedPrecondition("there is no answer to rate yet, or it was rated already");
+  v1::RateRequest request;
+  request.set_response_id(last_response_id_);
+  request.set_vote_token(last_vote_token_);
+  request.mutable_vote()->set_thumb(good ? v1::THUMB_GOOD : v1::THUMB_BAD);
+  v1::RateResponse response;
+  grpc::ClientContext context;
+  const grpc::Status status = feedback_->Rate(&context, request, &response);
+  if (!status.ok()) return platform::FromGrpcStatus(status, &context);
+  last_vote_token_.clear();
+  return response.rating_id();
+}
+
+}  // namespace conclave::app

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/answer_reader.h"
+#include "app/interrupts.h"
+#include "base/result.h"
+#include "conclave/v1/feedback.grpc.pb.h"
+
+namespace conclave::app {
+
+/// A conversation in the terminal: what was said so far, and the last answer, which can be rated.
+class ChatSession {
+ public:
+  struct Options {
+    v1::SamplingParams sampling;
+    std::string system;
+    std::string collection;
+    uint32_t top_n = 0;
+  };
+
+  ChatSession(std::shared_ptr<grpc::Channel> channel, Options options);
+
+  /// Sends a message and streams the answer to `on_text`; Ctrl-C (through `interrupts`) cancels it, which is
+  /// an error CANCELLED. Only a finished answer becomes part of the conversation.
+  Result<Answer> Say(const std::string& text, const OnText& on_text, Interrupts& interrupts);
+
+  /// Rates the last answer. Errors: FAILED_PRECONDITION (there is none), or what the service says.
+  Result<std::string> RateLast(bool good);
+
+  void Reset();
+
+ private:
+  Options options_;
+  std::unique_ptr<v1::RouterService::StubInterface> router_;
+  std::unique_ptr<v1::FeedbackService::StubInterface> feedback_;
+  std::vector<v1::ChatMessage> messages_;
+  std::string last_response_id_;
+  std::string last_vote_token_;
+};
+
+}  // namespace conclave::app

@@ -1,0 +1,61 @@
+#include "app/cli.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <utility>
+
+#include <unistd.h>
+
+namespace conclave::app {
+
+void CommonFlags::AddModel(CLI::App& command) {
+  command.add_option("--model,-m", model,
+                     "A model's name, a .gguf file, or a folder with config.json and .safetensors");
+  command.add_option("--threads,-t", threads, "Engine threads; 0: one for each processor")
+      ->check(CLI::Range(0, 1024));
+  command.add_option("--config", config_file, "A configuration file (YAML)");
+}
+
+void CommonFlags::AddConnect(CLI::App& command) {
+  command.add_option("--connect", connect, "Use a running server, for example 127.0.0.1:7400 or unix:PATH");
+}
+
+void CommonFlags::AddJson(CLI::App& command) {
+  command.add_flag("--json", json, "One JSON object a line on stdout");
+}
+
+Result<platform::Config> CommonFlags::LoadConfig() const {
+  std::vector<platform::ConfigOverride> overrides;
+  if (!model.empty()) overrides.emplace_back("model", model);
+  if (threads > 0) overrides.emplace_back("threads", std::to_string(threads));
+  return platform::LoadConfig(config_file, platform::EnvironmentVariables(), overrides);
+}
+
+int ReportFailure(const Status& status) {
+  std::string message = status.message();
+  std::replace(message.begin(), message.end(), '\n', ' ');
+  std::cerr << "conclave: " << message << std::endl;
+  return kExitFailure;
+}
+
+void PrintLine(const std::string& line) { std::cout << line << std::endl; }
+
+bool ProgressVisible() { return isatty(STDERR_FILENO) != 0; }
+
+ProgressBar::~ProgressBar() {
+  if (drawn_) std::fputs("\r\x1b[K", stderr);
+}
+
+void ProgressBar::Update(int64_t done, int64_t total) {
+  if (!ProgressVisible() || total <= 0) return;
+  constexpr int kWidth = 30;
+  const int filled = static_cast<int>(kWidth * std::min(done, total) / total);
+  std::fprintf(stderr, "\r%s [%s%s] %lld/%lld\x1b[K", label_.c_str(), std::string(filled, '#').c_str(),
+               std::string(kWidth - filled, '.').c_str(), static_cast<long long>(done),
+               static_cast<long long>(total));
+  std::fflush(stderr);
+  drawn_ = true;
+}
+
+}  // namespace conclave::app

@@ -1,0 +1,83 @@
+#include "app/connection.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include "platform/log/log.h"
+#include "platform/rpc/channels.h"
+
+namespace conclave::app {
+namespace {
+
+/// One process with only these services and no sockets.
+platform::Config Narrow(platform::Config config, std::vector<std::string> services) {
+  platform::ProcessConfig process{.name = "local", .services = std::move(services)};
+  config.processes = {std::move(process)};
+  return config;
+}
+
+std::vector<std::string> Names(Connection::Services services) {
+  switch (services) {
+    case Connection::Services::kAll:
+      return {std::begin(platform::kServiceNames), std::end(platform::kServiceNames)};
+    case Connection::Services::kGeneration: return {"tokenizer", "experts", "decoder", "router"};
+    case Connection::Services::kRetriever: return {"retriever"};
+    case Connection::Services::kFeedback: return {"feedback"};
+  }
+  return {};
+}
+
+Result<std::string> MakeTemporaryFolder() {
+  std::string pattern = (std::filesystem::temp_directory_path() / "conclave-XXXXXX").string();
+  if (mkdtemp(pattern.data()) == nullptr) {
+    return Internal("cannot make a temporary folder " + pattern + ": " + std::strerror(errno));
+  }
+  return pattern;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Connection>> Connection::Open(const CommonFlags& flags, Services services) {
+  CONCLAVE_ASSIGN_OR_RETURN(platform::Config config, flags.LoadConfig());
+  std::unique_ptr<Connection> connection(new Connection);
+  if (!flags.connect.empty()) {
+    CONCLAVE_ASSIGN_OR_RETURN(
+        connection->channel_,
+        platform::OpenChannel(flags.connect, config.tls, static_cast<size_t>(config.limits.message_bytes)));
+    return connection;
+  }
+  // The command speaks for itself; the services below it only when something is wrong.
+  config.log.level = std::max(config.log.level, platform::LogLevel::kWarning);
+  platform::ConfigureLog(config.log);
+  config = Narrow(std::move(config), Names(services));
+  if (services == Services::kGeneration) {
+    CONCLAVE_ASSIGN_OR_RETURN(connection->temporary_folder_, MakeTemporaryFolder());
+    config.data_dir = connection->temporary_folder_;
+    config.state = {};
+  }
+  auto runtime = Runtime::Start(config, "local", false);
+  if (!runtime.ok()) {
+    const Status& status = runtime.status();
+    const bool locked = status.code() == StatusCode::kFailedPrecondition &&
+                        status.message().find("lock") != std::string::npos;
+    if (!locked) return status;
+    return FailedPrecondition(status.message() +
+                              "; if that is a running server, add --connect 127.0.0.1:7400");
+  }
+  connection->runtime_ = *std::move(runtime);
+  connection->channel_ = connection->runtime_->InProcessChannel();
+  return connection;
+}
+
+Connection::~Connection() {
+  channel_.reset();
+  runtime_.reset();
+  if (temporary_folder_.empty()) return;
+  std::error_code ignored;
+  std::filesystem::remove_all(temporary_folder_, ignored);
+}
+
+}  // namespace conclave::app

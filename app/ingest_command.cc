@@ -1,0 +1,139 @@
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <thread>
+
+#include <nlohmann/json.hpp>
+
+#include "app/cli.h"
+#include "app/connection.h"
+#include "app/json_line.h"
+#include "base/utf8.h"
+#include "conclave/v1/retriever.grpc.pb.h"
+#include "platform/rpc/status_mapping.h"
+
+namespace conclave::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kPartBytes = 1 << 20;
+
+struct IngestFlags {
+  CommonFlags common;
+  std::vector<std::string> paths;
+  std::string collection;
+};
+
+using IngestStream = grpc::ClientReaderWriterInterface<v1::IngestRequest, v1::IngestResponse>;
+
+/// Every regular file at or below the paths, in order. Errors: NOT_FOUND.
+Result<std::vector<std::string>> ListFiles(const std::vector<std::string>& paths) {
+  std::vector<std::string> files;
+  for (const std::string& path : paths) {
+    std::error_code error;
+    if (!fs::exists(path, error)) return NotFound("there is no file or folder " + path);
+    if (!fs::is_directory(path, error)) {
+      files.push_back(path);
+      continue;
+    }
+    std::vector<std::string> below;
+    for (auto it =
+             fs::recursive_directory_iterator(path, fs::directory_options::skip_permission_denied, error);
+         it != fs::recursive_directory_iterator(); it.increment(error)) {
+      if (it->is_regular_file(error)) below.push_back(it->path().string());
+    }
+    std::sort(below.begin(), below.end());
+    files.insert(files.end(), below.begin(), below.end());
+  }
+  return files;
+}
+
+/// Sends one file in parts; false when the stream is closed.
+bool SendFile(IngestStream& stream, const std::string& collection, const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::string part(kPartBytes, '\0');
+  bool more = true;
+  while (more) {
+    in.read(part.data(), static_cast<std::streamsize>(part.size()));
+    const auto count = static_cast<size_t>(in.gcount());
+    more = count == part.size() && in.peek() != std::ifstream::traits_type::eof();
+    v1::IngestRequest request;
+    request.set_collection(collection);
+    request.set_source(ReplaceInvalidUtf8(path));
+    request.set_content(part.data(), count);
+    request.set_last_part(!more);
+    if (!stream.Write(request)) return false;
+  }
+  return true;
+}
+
+void Print(const IngestFlags& flags, const v1::IngestResponse& progress) {
+  if (flags.common.json) {
+    nlohmann::json skipped = nlohmann::json::object();
+    for (const auto& [reason, count] : progress.skipped()) skipped[reason] = count;
+    PrintLine(
+        JsonLine({{"documents", progress.documents()}, {"chunks", progress.chunks()}, {"skipped", skipped}}));
+    return;
+  }
+  std::cout << progress.documents() << " documents, " << progress.chunks() << " passages";
+  for (const auto& [reason, count] : progress.skipped())
+    std::cout << ", " << count << " skipped (" << reason << ")";
+  std::cout << std::endl;
+}
+
+Status Ingest(const IngestFlags& flags) {
+  CONCLAVE_ASSIGN_OR_RETURN(const auto files, ListFiles(flags.paths));
+  CONCLAVE_ASSIGN_OR_RETURN(const auto connection,
+                            Connection::Open(flags.common, Connection::Services::kRetriever));
+  const auto retriever = v1::RetrieverService::NewStub(connection->channel());
+  grpc::ClientContext context;
+  const auto stream = retriever->Ingest(&context);
+  v1::IngestResponse progress;
+  {
+    // The last one that was read is the total so far.
+    ProgressBar bar("reading");
+    std::thread reader([&] {
+      v1::IngestResponse next;
+      while (stream->Read(&next)) {
+        progress = next;
+        uint64_t seen = next.documents();
+        for (const auto& [reason, count] : next.skipped()) seen += count;
+        bar.Update(static_cast<int64_t>(seen), static_cast<int64_t>(files.size()));
+      }
+    });
+    for (const std::string& path : files) {
+      if (!SendFile(*stream, flags.collection, path)) break;
+    }
+    stream->WritesDone();
+    reader.join();
+  }
+  const grpc::Status status = stream->Finish();
+  if (!status.ok()) return platform::FromGrpcStatus(status, &context);
+  Print(flags, progress);
+  return Status::Ok();
+}
+
+}  // namespace
+
+void AddIngestCommand(CLI::App& program, CommandRunner& chosen) {
+  auto flags = std::make_shared<IngestFlags>();
+  CLI::App* command = program.add_subcommand("ingest", "Put text, Markdown and HTML files into a collection");
+  command->add_option("paths", flags->paths, "Files, or folders with all that is in them")->required();
+  command->add_option("--collection,-c", flags->collection, "Where to put them; made when it does not exist")
+      ->required();
+  command->add_option("--config", flags->common.config_file, "A configuration file (YAML)");
+  flags->common.AddConnect(*command);
+  flags->common.AddJson(*command);
+  command->footer("Example: conclave ingest docs/ --collection manual");
+  command->callback([flags, &chosen] {
+    chosen = [flags] {
+      const Status status = Ingest(*flags);
+      return status.ok() ? kExitOk : ReportFailure(status);
+    };
+  });
+}
+
+}  // namespace conclave::app

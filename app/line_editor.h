@@ -1,0 +1,31 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace conclave::app {
+
+/// Reads lines from a terminal with editing and history (libedit), or plain ones from a pipe.
+class LineEditor {
+ public:
+  /// `history_file` is read now and written at the end; failures to do so are ignored.
+  LineEditor(const std::string& prompt, const std::string& history_file);
+  ~LineEditor();
+  LineEditor(const LineEditor&) = delete;
+
+  enum class Event { kLine, kInterrupted, kEnd };
+  struct Input {
+    Event event = Event::kEnd;
+    std::string line;
+  };
+
+  /// The next line without its end; kInterrupted for Ctrl-C, kEnd for Ctrl-D or the end of the pipe.
+  Input Read();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace conclave::app

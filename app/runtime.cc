@@ -1,0 +1,169 @@
+#include "app/runtime.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "app/model_source.h"
+#include "engine/parallel/thread_pool.h"
+#include "platform/log/log.h"
+#include "platform/metrics/http_server.h"
+#include "platform/state/open_state_store.h"
+#include "services/decoder/decoder_module.h"
+#include "services/experts/experts_module.h"
+#include "services/feedback/feedback_module.h"
+#include "services/retriever/retriever_module.h"
+#include "services/router/router_module.h"
+#include "services/tokenizer/tokenizer_module.h"
+
+namespace conclave::app {
+namespace {
+
+constexpr std::chrono::milliseconds kShutdownGrace{500};
+
+bool Needs(const platform::ProcessConfig& process, std::string_view service) {
+  return std::find(process.services.begin(), process.services.end(), service) != process.services.end();
+}
+
+/// The services that read the model's files.
+bool NeedsModel(const platform::ProcessConfig& process) {
+  return Needs(process, "tokenizer") || Needs(process, "experts") || Needs(process, "decoder");
+}
+
+}  // namespace
+
+/// What all modules borrow; destroyed after them.
+struct Runtime::Shared {
+  platform::ActorSystem actors;
+  platform::Metrics metrics;
+  std::unique_ptr<platform::ChannelRegistry> channels;
+  std::unique_ptr<platform::StateStore> state;
+  std::unique_ptr<platform::HttpServer> http;
+};
+
+Runtime::Runtime(const platform::Config& config, const platform::ProcessConfig& process)
+    : config_(config), process_(process), shared_(std::make_unique<Shared>()) {}
+
+Result<std::unique_ptr<Runtime>> Runtime::Start(const platform::Config& config, const std::string& process,
+                                                bool listen, const Progress& progress) {
+  CONCLAVE_ASSIGN_OR_RETURN(const platform::ProcessConfig* found, config.ProcessNamed(process));
+  std::unique_ptr<Runtime> runtime(new Runtime(config, *found));
+  CONCLAVE_RETURN_IF_ERROR(runtime->OpenShared());
+  CONCLAVE_RETURN_IF_ERROR(runtime->MakeModules(progress));
+  CONCLAVE_RETURN_IF_ERROR(runtime->Listen(listen));
+  CONCLAVE_RETURN_IF_ERROR(runtime->StartModules());
+  if (listen) CONCLAVE_RETURN_IF_ERROR(runtime->StartHttp());
+  return runtime;
+}
+
+Status Runtime::OpenShared() {
+  shared_->channels = std::make_unique<platform::ChannelRegistry>(
+      config_.AllAddresses(process_), config_.tls, static_cast<size_t>(config_.limits.message_bytes));
+  // Only the router keeps state in it; another process must not take the lock on its folder.
+  if (Needs(process_, "router") || config_.state.backend == platform::StateBackend::kRedis) {
+    CONCLAVE_ASSIGN_OR_RETURN(shared_->state,
+                              platform::OpenStateStore(config_.state, config_.data_dir / "state"));
+  }
+  if (NeedsModel(process_)) {
+    CONCLAVE_ASSIGN_OR_RETURN(model_, FindModel(config_));
+  }
+  return Status::Ok();
+}
+
+platform::ModuleContext Runtime::Context() {
+  return {.config = config_,
+          .process = process_,
+          .actors = shared_->actors.get(),
+          .channels = *shared_->channels,
+          .metrics = shared_->metrics,
+          .state = *shared_->state,
+          .data_dir = config_.data_dir,
+          .model = model_};
+}
+
+Status Runtime::MakeModules(const Progress& progress) {
+  const auto context = Context();
+  std::shared_ptr<engine::FeedForwardShard> local_experts;
+  auto new_pool = [&] { return std::make_shared<engine::ThreadPool>(static_cast<int>(config_.threads)); };
+  auto make = [&](std::string_view service) -> Result<std::unique_ptr<platform::ServiceModule>> {
+    if (service == "tokenizer") return tokenizer::MakeTokenizerModule(context);
+    if (service == "decoder") return decoder::MakeDecoderModule(context, local_experts, new_pool());
+    if (service == "retriever") return retriever::MakeRetrieverModule(context);
+    if (service == "feedback") return feedback::MakeFeedbackModule(context);
+    if (service == "router") return router::MakeRouterModule(context);
+    CONCLAVE_ASSIGN_OR_RETURN(experts::ExpertsModule experts,
+                              experts::MakeExpertsModule(context, new_pool()));
+    if (experts.complete) local_experts = experts.shard;
+    return std::move(experts.module);
+  };
+  auto phase_start = std::chrono::steady_clock::now();
+  for (const std::string_view service : platform::kServiceNames) {
+    if (!Needs(process_, service)) continue;
+    CONCLAVE_ASSIGN_OR_RETURN(auto module, make(service));
+    modules_.push_back(std::move(module));
+    const auto now = std::chrono::steady_clock::now();
+    if (progress) {
+      progress(std::string(service), std::chrono::duration<double, std::milli>(now - phase_start).count());
+    }
+    phase_start = now;
+  }
+  return Status::Ok();
+}
+
+Status Runtime::Listen(bool listen) {
+  platform::ServerOptions options{.tls = config_.tls,
+                                  .insecure = config_.insecure,
+                                  .max_message_bytes = static_cast<size_t>(config_.limits.message_bytes),
+                                  .metrics = &shared_->metrics};
+  if (listen) options.addresses.push_back(process_.listen);
+  std::vector<platform::NamedService> services;
+  for (const auto& module : modules_) services.push_back({module->proto_name(), module->service()});
+  CONCLAVE_ASSIGN_OR_RETURN(server_, platform::Server::Start(options, std::move(services)));
+  shared_->channels->BindInProcess(process_.name, server_->InProcessChannel());
+  return Status::Ok();
+}
+
+Status Runtime::StartModules() {
+  for (const auto& module : modules_) {
+    CONCLAVE_RETURN_IF_ERROR(module->Start().Annotate(module->name()));
+    server_->SetServing(module->proto_name(), true);
+  }
+  return Status::Ok();
+}
+
+Status Runtime::StartHttp() {
+  if (process_.http.empty()) return Status::Ok();
+  CONCLAVE_ASSIGN_OR_RETURN(shared_->http,
+                            platform::HttpServer::Start({.address = process_.http,
+                                                         .insecure = config_.insecure,
+                                                         .metrics = &shared_->metrics,
+                                                         .ready = [this] { return !draining_; }}));
+  return Status::Ok();
+}
+
+std::shared_ptr<grpc::Channel> Runtime::InProcessChannel() { return server_->InProcessChannel(); }
+
+const std::vector<std::string>& Runtime::addresses() const { return server_->addresses(); }
+
+std::string Runtime::http_address() const { return shared_->http == nullptr ? "" : shared_->http->address(); }
+
+bool Runtime::DrainAndStop() {
+  if (draining_.exchange(true)) return true;
+  for (const auto& module : modules_) module->StartDrain();
+  const bool drained = server_->Drain(std::chrono::milliseconds(config_.drain_timeout_ms), [&] {
+    return std::all_of(modules_.begin(), modules_.end(),
+                       [](const auto& module) { return module->Drained(); });
+  });
+  server_->Shutdown(kShutdownGrace);
+  return drained;
+}
+
+Runtime::~Runtime() {
+  // Requests that just ended may still be telling other services so.
+  if (server_ != nullptr) DrainAndStop();
+  server_.reset();
+  // The router talks to the others, so it goes first: the reverse of the order in which they were made.
+  while (!modules_.empty()) modules_.pop_back();
+}
+
+}  // namespace conclave::app
