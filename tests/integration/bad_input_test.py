@@ -1,0 +1,191 @@
+"""Bad input gets one clear line or a precise status, and the server lives on."""
+
+import shutil
+import socket
+
+import grpc
+import pytest
+
+from support import conclave_process, router_client
+
+LIMIT_S = router_client.LIMIT_S
+INVALID = grpc.StatusCode.INVALID_ARGUMENT
+# gRPC itself refuses bytes that are no message, before a service sees them; which of these depends on its version.
+UNREADABLE = (INVALID, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNIMPLEMENTED)
+
+
+def two_tokens(stubs, channel) -> list[int]:
+    return router_client.tokens_of(router_client.ask(stubs, channel, "Hello", {"temperature": 0, "max_tokens": 2}))
+
+
+@pytest.fixture(scope="module")
+def expected_tokens(stubs, server):
+    with grpc.insecure_channel(server.address) as channel:
+        return two_tokens(stubs, channel)
+
+
+@pytest.fixture
+def surviving(stubs, server, channel, expected_tokens):
+    """The channel to a server that must answer after the test as it did before."""
+    yield channel
+    assert server.process.poll() is None, server.log_text()
+    assert two_tokens(stubs, channel) == expected_tokens
+
+
+def complete(stubs, channel, sampling: dict, **fields):
+    sampling = {"max_tokens": 1, **sampling}
+    request = stubs.router_pb2.CompleteRequest(sampling=stubs.common_pb2.SamplingParams(**sampling), **fields)
+    return stubs.router_pb2_grpc.RouterServiceStub(channel).Complete(request, timeout=LIMIT_S)
+
+
+def refused(call, code, *words: str) -> None:
+    failure = router_client.failure_of(call)
+    assert failure is not None, "it was not refused"
+    assert failure.code() == code, failure
+    assert all(word in failure.details() for word in words), failure.details()
+    assert "\n" not in failure.details()
+
+
+def test_empty_prompts(stubs, surviving):
+    refused(router_client.ask(stubs, surviving, "", {}), INVALID, "empty")
+    refused(complete(stubs, surviving, {}, prompt=""), INVALID, "prompt")
+    router = stubs.router_pb2_grpc.RouterServiceStub(surviving)
+    refused(router.Chat(stubs.router_pb2.ChatRequest(), timeout=LIMIT_S), INVALID, "messages")
+
+
+def test_a_huge_message(stubs, surviving):
+    refused(router_client.ask(stubs, surviving, "x" * (1 << 20) + "x", {}), INVALID, "content", "1048576")
+
+
+def test_a_prompt_beyond_the_context(stubs, surviving):
+    refused(router_client.ask(stubs, surviving, "word " * 20_000, {}), INVALID, "context")
+    refused(complete(stubs, surviving, {}, prompt="word " * 20_000), INVALID, "context")
+
+
+def test_tokens_that_do_not_exist(stubs, surviving):
+    for token in (-1, 49152, 2**31 - 1):
+        refused(complete(stubs, surviving, {}, prompt_token_ids=[token]), INVALID, str(token))
+
+
+def test_text_that_is_not_utf8(surviving):
+    message = b"\x08\x02" + b"\x12\x02\xff\xfe"  # role: user, content: two bytes that no character starts with
+    raw = surviving.unary_stream("/conclave.v1.RouterService/Chat")
+    failure = router_client.failure_of(raw(b"\x12" + bytes([len(message)]) + message, timeout=LIMIT_S))
+    assert failure is not None and failure.code() in UNREADABLE, failure
+
+
+def test_bytes_that_are_no_message(surviving):
+    raw = surviving.unary_stream("/conclave.v1.RouterService/Chat")
+    failure = router_client.failure_of(raw(b"\xff\xff\xff", timeout=LIMIT_S))
+    assert failure is not None and failure.code() in UNREADABLE, failure
+
+
+ABSURD_SAMPLING = [
+    {"temperature": float("inf")}, {"top_p": 0.0}, {"min_p": -0.1}, {"repetition_penalty": 0.0},
+    {"frequency_penalty": 3.0}, {"presence_penalty": -3.0}, {"max_tokens": 0}, {"stop": ["x"] * 17},
+    {"stop": ["x" * 257]}, {"logit_bias": {5: 1000.0}}, {"logit_bias": {-5: 1.0}}, {"logit_bias": {10**6: 1.0}}]
+
+
+def test_absurd_sampling(stubs, surviving):
+    for sampling in ABSURD_SAMPLING:
+        refused(complete(stubs, surviving, sampling, prompt="Hello"), INVALID, next(iter(sampling)).split("_")[0])
+
+
+def test_what_does_not_exist(stubs, surviving):
+    missing = grpc.StatusCode.NOT_FOUND
+    refused(router_client.ask(stubs, surviving, "Hi", {}, model="no-such-model"), missing, "no-such-model")
+    refused(router_client.ask(stubs, surviving, "Hi", {}, collection="no-such-collection"), missing,
+            "no-such-collection")
+    refused(router_client.ask(stubs, surviving, "Hi", {}, session_id="a/b"), INVALID, "session_id")
+    refused(router_client.ask(stubs, surviving, "Hi", {}, collection="animals", top_n=21), INVALID, "top_n")
+
+
+def test_a_client_that_vanishes(stubs, server, surviving):
+    vanishing = grpc.insecure_channel(server.address, options=[("grpc.use_local_subchannel_pool", 1)])
+    events = router_client.ask(stubs, vanishing, "Count.", {"max_tokens": 1500, "ignore_eos": True})
+    next(events)
+    next(events)
+    vanishing.close()
+    router_client.wait_until(lambda: router_client.decoder_status(stubs, surviving).running_sequences == 0, limit_s=20)
+    assert router_client.decoder_status(stubs, surviving).queued_sequences == 0
+
+
+def test_bytes_that_are_not_grpc(server, surviving):
+    del surviving
+    host, _, port = server.address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=LIMIT_S) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n\r\n" + bytes(range(256)) * 64)
+        connection.shutdown(socket.SHUT_WR)
+    assert server.process.poll() is None, server.log_text()
+
+
+def one_line(done, status: int, *words: str) -> None:
+    """A command ended with this status and said why in one line."""
+    assert done.returncode == status, (done.returncode, done.stderr)
+    lines = [line for line in done.stderr.splitlines() if " level=" not in line]
+    assert len(lines) == 1, done.stderr
+    assert all(word in lines[0] for word in words), lines[0]
+
+
+def test_an_unknown_flag_is_wrong_usage(conclave):
+    done = conclave("serve", "--no-such-flag")
+    assert done.returncode == 2 and "--no-such-flag" in done.stderr
+
+
+def test_an_unknown_key_names_the_nearest(conclave, home):
+    config = home.path / "bad.yaml"
+    config.write_text("model: smollm2-135m-instruct\nthread: 2\n")
+    one_line(conclave("serve", "--config", str(config)), 1, "bad.yaml:2", '"thread"', '"threads"')
+
+
+def test_an_unknown_model(conclave):
+    one_line(conclave("generate", "--model", "no-such-model", "--prompt", "Hi"), 1, "no-such-model")
+    one_line(conclave("generate", "--model", "/no/such/file.gguf", "--prompt", "Hi"), 1, "/no/such/file.gguf")
+
+
+def test_absurd_sampling_on_the_command_line(conclave):
+    one_line(conclave("generate", "--prompt", "Hi", "--temperature", "-1"), 1, "temperature", "-1")
+
+
+def test_a_prompt_that_is_not_utf8(conclave):
+    one_line(conclave("generate", "--prompt", b"\xff\xfe"), 1, "UTF-8")
+
+
+def test_a_server_that_is_not_there(conclave):
+    address = f"127.0.0.1:{conclave_process.free_port()}"
+    done = conclave("generate", "--connect", address, "--prompt", "Hi")
+    one_line(done, 1)
+
+
+@pytest.mark.parametrize("kept", [0, 3, 100, 100_000, 0.5, 0.999])
+def test_a_truncated_model_file(conclave, home, model_path, kept):
+    size = model_path.stat().st_size
+    broken = home.path / "broken.gguf"
+    with open(model_path, "rb") as whole, open(broken, "wb") as part:
+        part.write(whole.read(int(kept * size) if isinstance(kept, float) else kept))
+    one_line(conclave("generate", "--model", str(broken), "--prompt", "Hi"), 1, "broken.gguf")
+
+
+@pytest.mark.parametrize(("offset", "content"), [(0, b"GGUX"), (4, b"\xff\xff\xff\xff"), (8, b"\xff" * 8),
+                                                 (16, b"\xff" * 8), (24, b"\xff" * 8)])
+def test_a_corrupt_model_file(conclave, home, model_path, offset, content):
+    broken = home.path / "broken.gguf"
+    shutil.copy(model_path, broken)
+    with open(broken, "r+b") as file:
+        file.seek(offset)
+        file.write(content)
+    one_line(conclave("generate", "--model", str(broken), "--prompt", "Hi"), 1, "broken.gguf")
+
+
+def test_a_port_in_use(conclave):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        one_line(conclave("serve", "--listen", f"127.0.0.1:{port}", "--http", "127.0.0.1:0"), 1, port)
+        one_line(conclave("serve", "--listen", "127.0.0.1:0", "--http", f"127.0.0.1:{port}"), 1, port)
+
+
+def test_a_data_folder_that_another_process_uses(start_server, conclave, home):
+    server = start_server()
+    second = conclave("serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0")
+    one_line(second, 1, str(home.path / "data"), str(server.process.pid))
+    assert server.stop() == 0

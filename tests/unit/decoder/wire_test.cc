@@ -1,0 +1,162 @@
+#include "services/decoder/wire.h"
+
+#include <cstring>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "services/decoder/expert_frame.h"
+#include "services/decoder/limits.h"
+
+namespace conclave::decoder {
+namespace {
+
+using ::testing::ElementsAre;
+
+TEST(WireTest, UnsetSamplingIsTheDefault) {
+  const auto params = FromWire(v1::SamplingParams());
+  ASSERT_TRUE(params.ok());
+  const engine::SamplingParams plain;
+  EXPECT_EQ(params->temperature, plain.temperature);
+  EXPECT_EQ(params->top_k, 0);
+  EXPECT_EQ(params->top_p, 1.0);
+  EXPECT_EQ(params->repetition_penalty, 1.0);
+  EXPECT_FALSE(params->logprobs.has_value());
+}
+
+TEST(WireTest, SetSamplingIsTakenEvenWhenItIsZero) {
+  v1::SamplingParams wire;
+  wire.set_temperature(0.0);
+  wire.set_top_k(UINT32_MAX);
+  wire.set_top_p(0.25);
+  wire.set_min_p(0.5);
+  wire.set_repetition_penalty(1.5);
+  wire.set_frequency_penalty(-1.0);
+  wire.set_presence_penalty(2.0);
+  (*wire.mutable_logit_bias())[-3] = 7.0;
+  wire.set_seed(0);
+  wire.set_logprobs(0);
+  const auto params = FromWire(wire);
+  ASSERT_TRUE(params.ok());
+  EXPECT_EQ(params->temperature, 0.0);
+  EXPECT_EQ(params->top_k, 4294967295);
+  EXPECT_EQ(params->top_p, 0.25);
+  EXPECT_EQ(params->min_p, 0.5);
+  EXPECT_EQ(params->repetition_penalty, 1.5);
+  EXPECT_EQ(params->frequency_penalty, -1.0);
+  EXPECT_EQ(params->presence_penalty, 2.0);
+  EXPECT_EQ(params->logit_bias.at(-3), 7.0);
+  EXPECT_EQ(params->seed, 0u);
+  EXPECT_EQ(params->logprobs, 0);
+}
+
+TEST(WireTest, MissingSeedsAreDifferentOnes) {
+  EXPECT_NE(FromWire(v1::SamplingParams())->seed, FromWire(v1::SamplingParams())->seed);
+}
+
+TEST(WireTest, SequenceIsTakenWhole) {
+  v1::AdmitSequence wire;
+  wire.set_sequence_id(9);
+  for (const int token : {4, -5, 6}) wire.add_prompt_token_ids(token);
+  for (const int token : {2, 2, 3}) wire.add_end_token_ids(token);
+  wire.mutable_sampling()->set_max_tokens(33);
+  wire.mutable_sampling()->set_ignore_eos(true);
+  wire.set_request_id("r");
+  wire.set_tenant("t");
+  const auto request = FromWire(wire, nullptr);
+  ASSERT_TRUE(request.ok());
+  EXPECT_EQ(request->id, 9u);
+  EXPECT_THAT(request->prompt, ElementsAre(4, -5, 6));  // Checked at admission, which knows the vocabulary.
+  EXPECT_EQ(request->end_tokens.size(), 2u);
+  EXPECT_EQ(request->max_tokens, 33);
+  EXPECT_TRUE(request->ignore_end);
+  EXPECT_EQ(request->request_id, "r");
+  EXPECT_EQ(request->tenant, "t");
+}
+
+TEST(WireTest, RefusesWhatIsTooMuchOrNothing) {
+  v1::AdmitSequence none;
+  none.mutable_sampling()->set_max_tokens(0);
+  EXPECT_EQ(FromWire(none, nullptr).status().code(), StatusCode::kInvalidArgument);
+  v1::AdmitSequence ends;
+  for (int64_t i = 0; i <= kMostEndTokens; ++i) ends.add_end_token_ids(1);
+  EXPECT_EQ(FromWire(ends, nullptr).status().code(), StatusCode::kInvalidArgument);
+  v1::AdmitSequence biases;
+  for (int32_t i = 0; i <= 1024; ++i) (*biases.mutable_sampling()->mutable_logit_bias())[i] = 1.0;
+  EXPECT_EQ(FromWire(biases, nullptr).status().code(), StatusCode::kInvalidArgument);
+}
+
+TEST(WireTest, EventsWithTokensLogprobsAndEnds) {
+  SequenceEvent made{.sequence_id = 1, .with_logprobs = true};
+  made.tokens.push_back({.token_id = 5, .logprob = -0.5f, .top = {{5, -0.5f}, {6, -1.5f}}});
+  SequenceEvent ended{.sequence_id = 2};
+  ended.tokens.push_back({.token_id = 7});
+  ended.end = SequenceEnd{.reason = FinishReason::kLength,
+                          .prompt_tokens = 3,
+                          .completion_tokens = 4,
+                          .seed = UINT64_MAX,
+                          .prompt_us = 10,
+                          .decode_us = 20};
+  SequenceEvent failed{.sequence_id = 3};
+  failed.end = SequenceEnd{.error = ResourceExhausted("full").WithRetryAfterMs(50)};
+  const v1::GenerateResponse wire = ToWire({made, ended, failed});
+  ASSERT_EQ(wire.events_size(), 3);
+  EXPECT_EQ(wire.events(0).logprobs(0).chosen().logprob(), -0.5f);
+  EXPECT_EQ(wire.events(0).logprobs(0).top(1).token_id(), 6);
+  EXPECT_FALSE(wire.events(0).has_end());
+  EXPECT_THAT(wire.events(1).token_ids(), ElementsAre(7));
+  EXPECT_EQ(wire.events(1).logprobs_size(), 0);
+  EXPECT_EQ(wire.events(1).end().finish_reason(), v1::FINISH_REASON_LENGTH);
+  EXPECT_EQ(wire.events(1).end().error_code(), 0);
+  EXPECT_EQ(wire.events(1).end().usage().completion_tokens(), 4u);
+  EXPECT_EQ(wire.events(1).end().seed(), UINT64_MAX);
+  EXPECT_EQ(wire.events(2).end().error_code(), 8);
+  EXPECT_EQ(wire.events(2).end().error_message(), "full");
+  EXPECT_EQ(wire.events(2).end().retry_after_ms(), 50);
+  EXPECT_EQ(wire.events(2).end().finish_reason(), v1::FINISH_REASON_UNSPECIFIED);
+}
+
+TEST(ExpertFrameTest, InputAsBlocksIsWhatTheKernelsMade) {
+  engine::QuantisedRows rows;
+  rows.Resize(2, 40);
+  for (size_t i = 0; i < rows.q.size(); ++i) rows.q[i] = static_cast<int8_t>(i - 60);
+  for (size_t i = 0; i < rows.scales.size(); ++i) rows.scales[i] = 0.5f + static_cast<float>(i);
+  const v1::Tensor tensor = InputToWire({.tokens = 2, .x8 = &rows}, 40);
+  EXPECT_EQ(tensor.dtype(), v1::TENSOR_DTYPE_Q8_BLOCK32);
+  EXPECT_THAT(tensor.shape(), ElementsAre(2u, 40u));
+  ASSERT_EQ(tensor.data().size(), 4u * 36);
+  for (int block = 0; block < 4; ++block) {
+    float scale = 0.0f;
+    std::memcpy(&scale, tensor.data().data() + block * 36, 4);
+    EXPECT_EQ(scale, rows.scales[block]);
+    EXPECT_EQ(std::memcmp(tensor.data().data() + block * 36 + 4, rows.q.data() + block * 32, 32), 0);
+  }
+}
+
+TEST(ExpertFrameTest, InputAsFloats) {
+  const float x[] = {1.0f, -2.0f, 3.0f, 4.0f};
+  const v1::Tensor tensor = InputToWire({.tokens = 2, .x = x}, 2);
+  EXPECT_EQ(tensor.dtype(), v1::TENSOR_DTYPE_F32);
+  EXPECT_EQ(tensor.data(), std::string(reinterpret_cast<const char*>(x), sizeof x));
+}
+
+TEST(ExpertFrameTest, OutputMustHaveTheShapeThatWasAskedFor) {
+  const float numbers[] = {1.0f, 2.0f, 3.0f, 4.0f, 5.0f, 6.0f};
+  v1::Tensor tensor;
+  tensor.set_dtype(v1::TENSOR_DTYPE_F32);
+  for (const uint32_t size : {1u, 2u, 3u}) tensor.add_shape(size);
+  tensor.set_data(numbers, sizeof numbers);
+  float out[6] = {};
+  ASSERT_TRUE(OutputFromWire(tensor, 1, 2, 3, out).ok());
+  EXPECT_EQ(out[5], 6.0f);
+  EXPECT_EQ(OutputFromWire(tensor, 2, 1, 3, out).code(), StatusCode::kInternal);
+  EXPECT_EQ(OutputFromWire(v1::Tensor(), 1, 2, 3, out).code(), StatusCode::kInternal);
+  v1::Tensor cut = tensor;
+  cut.mutable_data()->pop_back();
+  EXPECT_EQ(OutputFromWire(cut, 1, 2, 3, out).code(), StatusCode::kInternal);
+  tensor.set_dtype(v1::TENSOR_DTYPE_Q8_BLOCK32);
+  EXPECT_EQ(OutputFromWire(tensor, 1, 2, 3, out).code(), StatusCode::kInternal);
+}
+
+}  // namespace
+}  // namespace conclave::decoder

@@ -1,0 +1,129 @@
+#include "engine/cache/kv_cache.h"
+
+#include <set>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+namespace conclave::engine {
+namespace {
+
+constexpr KvLayout kLayout{.layers = 3, .kv_heads = 2, .head_dim = 16, .half_precision = true};
+
+std::unique_ptr<KvPool> Pool(int64_t blocks) {
+  auto pool = KvPool::Create(kLayout, blocks * kLayout.block_bytes());
+  EXPECT_TRUE(pool.ok());
+  return *std::move(pool);
+}
+
+TEST(KvLayoutTest, PartsOfABlockFollowEachOtherWithoutGapOrOverlap) {
+  for (const bool half : {true, false}) {
+    KvLayout layout = kLayout;
+    layout.half_precision = half;
+    int64_t expected = 0;
+    for (int64_t layer = 0; layer < layout.layers; ++layer) {
+      for (const bool values : {false, true}) {
+        EXPECT_EQ(layout.Offset(layer, values), expected);
+        expected += layout.kv_heads * layout.head_bytes();
+      }
+    }
+    EXPECT_EQ(layout.block_bytes(), expected);
+    EXPECT_EQ(layout.block_bytes(), 3 * 2 * 2 * 32 * 16 * (half ? 2 : 4));
+  }
+}
+
+TEST(KvLayoutTest, BlocksForTokens) {
+  EXPECT_EQ(KvBlocksFor(0), 0);
+  EXPECT_EQ(KvBlocksFor(1), 1);
+  EXPECT_EQ(KvBlocksFor(32), 1);
+  EXPECT_EQ(KvBlocksFor(33), 2);
+}
+
+TEST(KvPoolTest, HoldsWholeBlocksOnly) {
+  auto pool = KvPool::Create(kLayout, 3 * kLayout.block_bytes() - 1);
+  ASSERT_TRUE(pool.ok());
+  EXPECT_EQ((*pool)->total_blocks(), 2);
+  EXPECT_EQ((*pool)->total_bytes(), 2 * kLayout.block_bytes());
+  for (const int64_t bytes : {int64_t{-1}, int64_t{0}, kLayout.block_bytes() - 1}) {
+    EXPECT_EQ(KvPool::Create(kLayout, bytes).status().code(), StatusCode::kInvalidArgument) << bytes;
+  }
+  EXPECT_EQ(KvPool::Create(kLayout, INT64_MAX / 2).status().code(), StatusCode::kResourceExhausted);
+}
+
+TEST(KvPoolTest, GivesEachBlockOnceUntilItComesBack) {
+  const auto pool = Pool(4);
+  std::set<int32_t> taken;
+  for (int i = 0; i < 4; ++i) taken.insert(pool->Take());
+  EXPECT_EQ(taken, (std::set<int32_t>{0, 1, 2, 3}));
+  EXPECT_EQ(pool->Take(), -1);
+  EXPECT_EQ(pool->used_bytes(), pool->total_bytes());
+  pool->Drop(2);
+  EXPECT_EQ(pool->Take(), 2);
+}
+
+TEST(KvPoolTest, SharedBlockIsFreeWhenTheLastOneDropsIt) {
+  const auto pool = Pool(1);
+  const int32_t block = pool->Take();
+  pool->Share(block);
+  pool->Drop(block);
+  EXPECT_EQ(pool->free_blocks(), 0);
+  pool->Drop(block);
+  EXPECT_EQ(pool->free_blocks(), 1);
+}
+
+TEST(KvPoolTest, BlocksAreApartAndWritable) {
+  const auto pool = Pool(3);
+  for (int32_t block = 0; block < 3; ++block) {
+    std::fill_n(pool->Block(block), kLayout.block_bytes(), static_cast<std::byte>(block + 1));
+  }
+  for (int32_t block = 0; block < 3; ++block) {
+    EXPECT_EQ(pool->Block(block)[0], static_cast<std::byte>(block + 1));
+    EXPECT_EQ(pool->Block(block)[kLayout.block_bytes() - 1], static_cast<std::byte>(block + 1));
+  }
+}
+
+TEST(KvSequenceTest, GrowsByBlocksAndGivesThemBack) {
+  const auto pool = Pool(4);
+  {
+    KvSequence sequence(*pool);
+    ASSERT_TRUE(sequence.Reserve(33).ok());
+    EXPECT_EQ(sequence.capacity(), 64);
+    ASSERT_TRUE(sequence.Reserve(10).ok());
+    EXPECT_EQ(sequence.capacity(), 64) << "it never shrinks";
+    ASSERT_TRUE(sequence.Reserve(65).ok());
+    EXPECT_EQ(pool->free_blocks(), 1);
+    EXPECT_EQ(sequence.length(), 0);
+    sequence.Advance(5);
+    EXPECT_EQ(sequence.length(), 5);
+  }
+  EXPECT_EQ(pool->free_blocks(), 4);
+}
+
+TEST(KvSequenceTest, ReserveThatFailsChangesNothing) {
+  const auto pool = Pool(3);
+  KvSequence first(*pool), second(*pool);
+  ASSERT_TRUE(first.Reserve(64).ok());
+  ASSERT_TRUE(second.Reserve(32).ok());
+  EXPECT_EQ(second.Reserve(33).code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(second.capacity(), 32);
+  first.Clear();
+  EXPECT_EQ(first.length(), 0);
+  EXPECT_TRUE(second.Reserve(96).ok());
+}
+
+TEST(KvSequenceTest, MovedSequenceOwnsItsBlocksOnce) {
+  const auto pool = Pool(2);
+  KvSequence first(*pool);
+  ASSERT_TRUE(first.Reserve(40).ok());
+  first.Advance(3);
+  {
+    const KvSequence second(std::move(first));
+    EXPECT_EQ(second.length(), 3);
+    EXPECT_EQ(second.blocks().size(), 2u);
+    EXPECT_EQ(pool->free_blocks(), 0);
+  }
+  EXPECT_EQ(pool->free_blocks(), 2);
+}
+
+}  // namespace
+}  // namespace conclave::engine

@@ -1,0 +1,210 @@
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "engine/kernels/kernels.h"
+#include "engine/tensor/half.h"
+#include "gtest/gtest.h"
+#include "tests/unit/engine/kernels/closeness.h"
+#include "tests/unit/engine/kernels/random_data.h"
+
+namespace conclave::engine {
+namespace {
+
+using testing::AllClose;
+using testing::RandomFloats;
+
+struct Shape {
+  int64_t heads = 3;
+  int64_t head_dim = 64;
+  int64_t block_tokens = 32;
+  bool half_precision = true;
+  int64_t window = 0;
+  int64_t tokens = 100;
+};
+
+/// Keys and values of a sequence in blocks that lie apart in memory, and its queries.
+class Sequence {
+ public:
+  Sequence(std::mt19937& random, const Shape& shape, float width = 1.0f) : shape_(shape) {
+    queries_ = RandomFloats(random, shape.tokens * stride(), width);
+    for (int64_t first = 0; first < shape.tokens; first += shape.block_tokens) {
+      for (auto* blocks : {&keys_, &values_})
+        blocks->push_back(Store(RandomFloats(random, block_numbers(), width)));
+    }
+  }
+
+  int64_t stride() const { return shape_.heads * shape_.head_dim + 5; }
+  float& query(int64_t row, int64_t at) { return queries_[row * stride() + at]; }
+
+  void SetKey(int64_t position, float value) { Set(keys_, position, value); }
+  void SetValue(int64_t position, float value) { Set(values_, position, value); }
+
+  /// Attention of rows [first, first + rows): [rows][heads * head_dim].
+  std::vector<float> Attend(const Kernels& kernels, int64_t first, int64_t rows, float scale = 0.125f) const {
+    std::vector<const std::byte*> keys, values;
+    for (const auto& block : keys_) keys.push_back(block.data());
+    for (const auto& block : values_) values.push_back(block.data());
+    const int64_t width = shape_.heads * shape_.head_dim;
+    std::vector<float> out(static_cast<size_t>(rows * width), -1.0f);
+    kernels.attention({.queries = queries_.data() + first * stride(),
+                       .query_rows = rows,
+                       .query_stride = stride(),
+                       .heads = shape_.heads,
+                       .head_dim = shape_.head_dim,
+                       .key_blocks = keys.data(),
+                       .value_blocks = values.data(),
+                       .block_tokens = shape_.block_tokens,
+                       .half_precision = shape_.half_precision,
+                       .first_position = first,
+                       .window = shape_.window,
+                       .scale = scale,
+                       .out = out.data(),
+                       .out_stride = width});
+    return out;
+  }
+
+ private:
+  int64_t block_numbers() const { return shape_.block_tokens * shape_.head_dim; }
+
+  std::vector<std::byte> Store(const std::vector<float>& numbers) const {
+    std::vector<std::byte> out(numbers.size() * (shape_.half_precision ? 2 : 4));
+    if (shape_.half_precision) {
+      ReferenceKernels().to_half(numbers.data(), static_cast<int64_t>(numbers.size()),
+                                 reinterpret_cast<uint16_t*>(out.data()));
+    } else {
+      std::memcpy(out.data(), numbers.data(), out.size());
+    }
+    return out;
+  }
+
+  void Set(std::vector<std::vector<std::byte>>& blocks, int64_t position, float value) {
+    const std::vector<std::byte> row = Store(std::vector<float>(static_cast<size_t>(shape_.head_dim), value));
+    std::memcpy(blocks[position / shape_.block_tokens].data() +
+                    position % shape_.block_tokens * static_cast<int64_t>(row.size()),
+                row.data(), row.size());
+  }
+
+  Shape shape_;
+  std::vector<float> queries_;
+  std::vector<std::vector<std::byte>> keys_, values_;
+};
+
+/// Scores are sums of head_dim products of about unit numbers times 1/8, with a rounding each; an error e of
+/// a score changes its weight by the factor 1 + e. Weights and their sum are rounded once per key. Values are
+/// about 1, the largest of them below 6.
+testing::Tolerance ToleranceFor(const Shape& shape) {
+  const double score_error = static_cast<double>(shape.head_dim) * 0x1p-24 * 8;
+  const double sum_error = static_cast<double>(shape.tokens) * 0x1p-24;
+  return {.absolute = 6 * (2 * score_error + 2 * sum_error)};
+}
+
+class AttentionTest : public ::testing::TestWithParam<const Kernels*> {
+ protected:
+  const Kernels& kernels_ = *GetParam();
+  std::mt19937 random_{23};
+};
+
+TEST_P(AttentionTest, MatchesTheReferenceForManyShapes) {
+  for (const Shape& shape :
+       std::vector<Shape>{{},
+                          {.heads = 1},
+                          {.heads = 8, .head_dim = 128, .half_precision = false},
+                          {.heads = 2, .head_dim = 80, .tokens = 65},
+                          {.heads = 5, .head_dim = 17, .half_precision = false, .tokens = 40},
+                          {.heads = 1, .head_dim = 1, .half_precision = false},
+                          {.heads = 2, .head_dim = 200, .block_tokens = 16, .tokens = 50},
+                          {.heads = 4, .head_dim = 96, .block_tokens = 48, .tokens = 130},
+                          {.heads = 64, .head_dim = 32, .tokens = 20},
+                          {.heads = 3, .window = 1, .tokens = 70},
+                          {.heads = 3, .window = 33, .tokens = 150},
+                          {.heads = 3, .half_precision = false, .window = 64, .tokens = 200}}) {
+    const Sequence sequence(random_, shape);
+    EXPECT_TRUE(AllClose(sequence.Attend(kernels_, 0, shape.tokens),
+                         sequence.Attend(ReferenceKernels(), 0, shape.tokens), ToleranceFor(shape)))
+        << "heads " << shape.heads << ", head_dim " << shape.head_dim << ", window " << shape.window;
+  }
+}
+
+TEST_P(AttentionTest, ARowDoesNotDependOnTheRowsBesideIt) {
+  for (const int64_t window : {0, 40}) {
+    const Shape shape{.heads = 3, .head_dim = 72, .window = window, .tokens = 131};
+    const Sequence sequence(random_, shape);
+    const int64_t width = shape.heads * shape.head_dim;
+    const std::vector<float> all = sequence.Attend(kernels_, 0, shape.tokens);
+    for (const int64_t rows : {1, 2, 16, 37}) {
+      for (int64_t first = 0; first + rows <= shape.tokens; first += rows) {
+        const std::vector<float> part = sequence.Attend(kernels_, first, rows);
+        ASSERT_EQ(std::memcmp(part.data(), all.data() + first * width, part.size() * sizeof(float)), 0)
+            << rows << " rows from " << first;
+      }
+    }
+  }
+}
+
+TEST_P(AttentionTest, LaterPositionsAreNeverRead) {
+  const Shape shape{.tokens = 96};
+  Sequence sequence(random_, shape);
+  const std::vector<float> wanted = sequence.Attend(kernels_, 40, 5);
+  for (int64_t position = 45; position < 96; ++position) {
+    sequence.SetKey(position, std::nanf(""));
+    sequence.SetValue(position, std::nanf(""));
+  }
+  EXPECT_EQ(sequence.Attend(kernels_, 40, 5), wanted);
+}
+
+TEST_P(AttentionTest, PositionsBeforeTheWindowAreNeverRead) {
+  const Shape shape{.window = 20, .tokens = 96};
+  Sequence sequence(random_, shape);
+  const std::vector<float> wanted = sequence.Attend(kernels_, 80, 3);
+  for (int64_t position = 0; position <= 60; ++position) sequence.SetValue(position, std::nanf(""));
+  EXPECT_EQ(sequence.Attend(kernels_, 80, 3), wanted);
+}
+
+TEST_P(AttentionTest, LargeScoresDoNotOverflow) {
+  const Shape shape{.half_precision = false, .tokens = 70};
+  Sequence sequence(random_, shape, 30.0f);
+  const std::vector<float> got = sequence.Attend(kernels_, 69, 1);
+  for (const float x : got) EXPECT_TRUE(std::isfinite(x));
+  // Rounding of scores of about 30 * 30 * 8 moves weights by that many units; where one key dominates, it
+  // stays.
+  EXPECT_TRUE(AllClose(got, sequence.Attend(ReferenceKernels(), 69, 1),
+                       {.absolute = 150 * 64 * 7200 * 0x1p-24 * 0.1}));
+}
+
+TEST_P(AttentionTest, NonFiniteInputs) {
+  const Shape shape{.heads = 2, .head_dim = 64, .half_precision = false, .tokens = 80};
+  Sequence sequence(random_, shape);
+  sequence.SetKey(10, std::nanf(""));
+  for (const float x : sequence.Attend(kernels_, 9, 1)) EXPECT_TRUE(std::isfinite(x));
+  for (const float x : sequence.Attend(kernels_, 70, 1)) EXPECT_TRUE(std::isnan(x));
+  Sequence values(random_, shape);
+  values.SetValue(50, HUGE_VALF);
+  for (const float x : values.Attend(kernels_, 79, 1)) EXPECT_EQ(x, HUGE_VALF);
+}
+
+TEST_P(AttentionTest, ScoresOfMinusInfinityWeighNothing) {
+  // The first 40 keys, more than a whole tile, score minus infinity; the others' values are all 2.
+  const Shape shape{.heads = 1, .head_dim = 16, .half_precision = false, .tokens = 64};
+  Sequence sequence(random_, shape);
+  for (int64_t i = 0; i < 16; ++i) sequence.query(63, i) = 1e30f;
+  for (int64_t position = 0; position < 64; ++position) {
+    sequence.SetKey(position, position < 40 ? -1e30f : 0.0f);
+    sequence.SetValue(position, position < 40 ? 5.0f : 2.0f);
+  }
+  EXPECT_TRUE(
+      AllClose(sequence.Attend(kernels_, 63, 1), std::vector<float>(16, 2.0f), {.absolute = 64 * 0x1p-23}));
+}
+
+TEST_P(AttentionTest, LongContexts) {
+  const Shape shape{.heads = 3, .head_dim = 64, .tokens = 9000};
+  const Sequence sequence(random_, shape);
+  EXPECT_TRUE(AllClose(sequence.Attend(kernels_, 8998, 2), sequence.Attend(ReferenceKernels(), 8998, 2),
+                       ToleranceFor(shape)));
+}
+
+INSTANTIATE_TEST_SUITE_P(Sets, AttentionTest, ::testing::ValuesIn(AvailableKernels()),
+                         [](const auto& info) { return std::string(info.param->name); });
+
+}  // namespace
+}  // namespace conclave::engine

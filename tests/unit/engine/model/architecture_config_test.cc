@@ -1,0 +1,193 @@
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "engine/model/architecture.h"
+#include "tests/support/safetensors_builder.h"
+#include "tests/support/temporary_folder.h"
+
+namespace conclave::engine {
+namespace {
+
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using Kind = RopeScaling::Kind;
+
+json TinyConfig() {
+  return {{"model_type", "llama"},
+          {"architectures", {"LlamaForCausalLM"}},
+          {"hidden_size", 32},
+          {"intermediate_size", 64},
+          {"num_hidden_layers", 1},
+          {"num_attention_heads", 2},
+          {"num_key_value_heads", 1},
+          {"vocab_size", 8},
+          {"max_position_embeddings", 128},
+          {"tie_word_embeddings", true},
+          {"rms_norm_eps", 1e-5},
+          {"rope_theta", 50000.0}};
+}
+
+std::vector<std::pair<std::string, std::vector<int64_t>>> TinyTensors() {
+  const std::string layer = "model.layers.0.";
+  return {{"model.embed_tokens.weight", {8, 32}},        {"model.norm.weight", {32}},
+          {layer + "input_layernorm.weight", {32}},      {layer + "self_attn.q_proj.weight", {32, 32}},
+          {layer + "self_attn.k_proj.weight", {16, 32}}, {layer + "self_attn.v_proj.weight", {16, 32}},
+          {layer + "self_attn.o_proj.weight", {32, 32}}, {layer + "post_attention_layernorm.weight", {32}},
+          {layer + "mlp.gate_proj.weight", {64, 32}},    {layer + "mlp.up_proj.weight", {64, 32}},
+          {layer + "mlp.down_proj.weight", {32, 64}}};
+}
+
+Result<ModelDescription> DescribeText(const std::string& config) {
+  const testing::TemporaryFolder folder;
+  folder.Write("config.json", config);
+  folder.Write("model.safetensors", testing::SafetensorsOfZeros(TinyTensors()));
+  const auto file = OpenModelFile(folder.path());
+  if (!file.ok()) return file.status();
+  return DescribeModel(**file);
+}
+
+/// The description, or the error, of the tiny model with some fields of its config replaced.
+Result<ModelDescription> Describe(const json& changes) {
+  json config = TinyConfig();
+  config.update(changes);
+  return DescribeText(config.dump());
+}
+std::string Error(const json& changes) { return Describe(changes).status().ToString(); }
+
+RopeScaling Scaling(const json& changes) {
+  const Result<ModelDescription> description = Describe(changes);
+  EXPECT_TRUE(description.ok()) << description.status().ToString();
+  return description.ok() ? description->architecture.rope_scaling : RopeScaling();
+}
+
+TEST(ArchitectureConfigTest, DescribesATinyLlama) {
+  const Result<ModelDescription> description = Describe(json::object());
+  ASSERT_TRUE(description.ok()) << description.status().ToString();
+  const Architecture& a = description->architecture;
+  EXPECT_EQ(a.head_dim, 16);
+  EXPECT_EQ(a.rope_dims, 16);
+  EXPECT_EQ(a.rope_theta, 50000.0);
+  EXPECT_EQ(a.norm_epsilon, 1e-5);
+  EXPECT_EQ(a.rope_layout, RopeLayout::kHalves);
+  EXPECT_TRUE(a.tied_embeddings);
+  EXPECT_EQ(a.sliding_window, 0);
+  EXPECT_EQ(WeightNames::ForLayer(description->names.down, 3), "model.layers.3.mlp.down_proj.weight");
+}
+
+TEST(ArchitectureConfigTest, MistralsSlidingWindow) {
+  const auto window = [](json changes) {
+    changes["model_type"] = "mistral";
+    changes["architectures"] = {"MistralForCausalLM"};
+    const Result<ModelDescription> description = Describe(changes);
+    return description.ok() ? description->architecture.sliding_window : -1;
+  };
+  EXPECT_EQ(window({{"sliding_window", 64}}), 64);
+  EXPECT_EQ(window({{"sliding_window", nullptr}}), 0);
+  EXPECT_EQ(window(json::object()), 4096);
+}
+
+TEST(ArchitectureConfigTest, FieldsThatAreMissingOrOfTheWrongKind) {
+  for (const char* key :
+       {"model_type", "hidden_size", "num_hidden_layers", "vocab_size", "num_attention_heads"}) {
+    EXPECT_THAT(Error({{key, nullptr}}), HasSubstr("'" + std::string(key) + "' is missing"));
+    EXPECT_THAT(Error({{key, json::array()}}), HasSubstr("'" + std::string(key) + "' is not"));
+  }
+  EXPECT_THAT(Error({{"hidden_size", 32.5}}), HasSubstr("'hidden_size' is not a whole number"));
+  EXPECT_THAT(Error({{"hidden_size", 18446744073709551615u}}),
+              HasSubstr("'hidden_size' is not a whole number"));
+  EXPECT_THAT(Error({{"tie_word_embeddings", "yes"}}),
+              HasSubstr("'tie_word_embeddings' is not true or false"));
+  EXPECT_THAT(Error({{"rope_scaling", "linear"}}), HasSubstr("'rope_scaling' is not an object"));
+  EXPECT_THAT(DescribeText("[1]").status().message(), HasSubstr("not a JSON object"));
+  EXPECT_THAT(DescribeText("{\"a\":1,\"a\":2}").status().message(), HasSubstr("'a' appears twice"));
+  EXPECT_THAT(DescribeText("{\"a\"").status().message(), HasSubstr("config.json: not valid JSON at byte"));
+}
+
+TEST(ArchitectureConfigTest, WhatTheEngineDoesNotKnowIsRefusedByName) {
+  const auto refused = [](const json& changes, const char* name) {
+    EXPECT_THAT(Error(changes), AllOf(HasSubstr("UNIMPLEMENTED"), HasSubstr(name)));
+  };
+  refused({{"model_type", "gpt2"}}, "'gpt2'");
+  refused({{"architectures", {"LlamaForSequenceClassification"}}}, "'architectures'");
+  refused({{"quantization_config", {{"bits", 4}}}}, "'quantization_config'");
+  refused({{"hidden_act", "gelu"}}, "'gelu'");
+  refused({{"attention_bias", true}}, "'attention_bias'");
+  refused({{"mlp_bias", true}}, "'mlp_bias'");
+  refused({{"partial_rotary_factor", 0.5}}, "'partial_rotary_factor'");
+  refused({{"rope_scaling", {{"type", "su"}}}}, "'su'");
+  refused({{"rope_parameters", {{"full_attention", json::object()}}}}, "each layer type");
+}
+
+TEST(ArchitectureConfigTest, NumbersThatDoNotFitTheTensors) {
+  EXPECT_THAT(Error({{"num_hidden_layers", 2}}),
+              HasSubstr("'model.layers.1.input_layernorm.weight' is missing"));
+  EXPECT_THAT(Error({{"vocab_size", 9}}), HasSubstr("has the shape [8, 32], must be [9, 32]"));
+  EXPECT_THAT(Error({{"head_dim", 8}}), HasSubstr("q_proj.weight' has the shape [32, 32], must be [16, 32]"));
+  EXPECT_THAT(Error({{"tie_word_embeddings", false}}), HasSubstr("'lm_head.weight' is missing"));
+  EXPECT_THAT(Error({{"num_hidden_layers", -1}}), HasSubstr("the number of layers is -1"));
+  EXPECT_THAT(Error({{"head_dim", 15}}), HasSubstr("the width of a head is odd"));
+  EXPECT_THAT(Error({{"num_attention_heads", 0}}), HasSubstr("the number of query heads is 0"));
+  EXPECT_THAT(Error({{"rope_theta", 0.0}}), HasSubstr("rope theta is 0"));
+}
+
+TEST(ArchitectureConfigTest, BothSpellingsOfRope) {
+  const json rope = {{"rope_type", "linear"}, {"factor", 4.0}};
+  EXPECT_EQ(Scaling({{"rope_scaling", rope}}).kind, Kind::kLinear);
+  EXPECT_EQ(Scaling({{"rope_parameters", rope}}).factor, 4.0);
+  EXPECT_EQ(Scaling({{"rope_scaling", {{"type", "dynamic"}, {"factor", 2.0}}}}).kind, Kind::kDynamicNtk);
+  EXPECT_EQ(Scaling({{"rope_scaling", nullptr}, {"rope_parameters", rope}}).kind, Kind::kLinear);
+  const auto newer = Describe({{"rope_parameters", {{"rope_type", "default"}, {"rope_theta", 7000.0}}}});
+  ASSERT_TRUE(newer.ok());
+  EXPECT_EQ(newer->architecture.rope_theta, 7000.0);
+}
+
+TEST(ArchitectureConfigTest, YarnAndLlama3) {
+  RopeScaling s = Scaling({{"rope_scaling", {{"type", "yarn"}, {"original_max_position_embeddings", 32}}}});
+  EXPECT_EQ(s.kind, Kind::kYarn);
+  EXPECT_EQ(s.factor, 4.0);  // From 32 to 128.
+  EXPECT_EQ(s.attention_factor, 0.0);
+  s = Scaling({{"rope_scaling",
+                {{"type", "yarn"},
+                 {"factor", 40.0},
+                 {"mscale", 1.0},
+                 {"mscale_all_dim", 1.0},
+                 {"truncate", false}}}});
+  EXPECT_EQ(s.attention_factor, 1.0);
+  EXPECT_EQ(s.original_context, 128);
+  EXPECT_FALSE(s.truncate_range);
+  const json llama3 = {
+      {"rope_type", "llama3"}, {"factor", 8.0}, {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0}};
+  EXPECT_EQ(Scaling({{"rope_scaling", llama3}}).high_frequency_factor, 4.0);
+  json equal = llama3;
+  equal["high_freq_factor"] = 1.0;
+  EXPECT_THAT(Error({{"rope_scaling", equal}}), HasSubstr("high_freq_factor is 1"));
+}
+
+TEST(ArchitectureConfigTest, LongRope) {
+  const json factors = std::vector<double>(8, 1.5);
+  const json rope = {{"type", "longrope"},
+                     {"short_factor", factors},
+                     {"long_factor", factors},
+                     {"original_max_position_embeddings", 64}};
+  const RopeScaling s = Scaling({{"rope_scaling", rope}});
+  EXPECT_EQ(s.kind, Kind::kLongRope);
+  EXPECT_EQ(s.factor, 2.0);
+  EXPECT_EQ(s.long_factors, std::vector<float>(8, 1.5f));
+  json changed = rope;
+  changed["short_factor"] = {1.0, 2.0};
+  EXPECT_THAT(Error({{"rope_scaling", changed}}), HasSubstr("must be one for each of the 8 rotated pairs"));
+  changed["short_factor"] = {1.0, "2"};
+  EXPECT_THAT(Error({{"rope_scaling", changed}}), HasSubstr("'short_factor' is not a list of numbers"));
+  changed = rope;
+  changed["original_max_position_embeddings"] = 0;
+  EXPECT_THAT(Error({{"rope_scaling", changed}}), HasSubstr("below 1"));
+}
+
+}  // namespace
+}  // namespace conclave::engine

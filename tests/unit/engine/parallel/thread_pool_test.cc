@@ -1,0 +1,133 @@
+#include "engine/parallel/thread_pool.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace conclave::engine {
+namespace {
+
+TEST(ThreadPoolTest, DefaultsToTheUsableProcessors) {
+  EXPECT_EQ(ThreadPool().size(), UsableProcessors());
+  EXPECT_EQ(ThreadPool(3).size(), 3);
+}
+
+TEST(ThreadPoolTest, RunsOnceOnEachMemberAndTheCallerIsMemberZero) {
+  for (const int size : {1, 2, 5}) {
+    ThreadPool pool(size);
+    for (int round = 0; round < 100; ++round) {
+      std::vector<std::atomic<int>> runs(size);
+      std::vector<std::thread::id> threads(size);
+      pool.Run([&](int member) {
+        runs[member].fetch_add(1);
+        threads[member] = std::this_thread::get_id();
+      });
+      EXPECT_EQ(threads[0], std::this_thread::get_id());
+      for (int member = 0; member < size; ++member) {
+        EXPECT_EQ(runs[member], 1);
+        if (member > 0) {
+          EXPECT_NE(threads[member], threads[0]);
+        }
+      }
+    }
+  }
+}
+
+using Parts = std::vector<std::pair<int64_t, int64_t>>;
+
+Parts PartsOf(ThreadPool& pool, int64_t count, int64_t grain) {
+  std::mutex mutex;
+  Parts parts;
+  pool.ParallelFor(count, grain, [&](int64_t begin, int64_t end) {
+    std::lock_guard lock(mutex);
+    parts.emplace_back(begin, end);
+  });
+  std::sort(parts.begin(), parts.end());
+  return parts;
+}
+
+TEST(ThreadPoolTest, PartsCoverEverythingOnceInWholeGrains) {
+  for (const int size : {1, 2, 3, 7}) {
+    ThreadPool pool(size);
+    for (const int64_t count : {0, 1, 2, 15, 16, 17, 100, 577}) {
+      for (const int64_t grain : {1, 16, 33, 1000}) {
+        int64_t next = 0;
+        const Parts parts = PartsOf(pool, count, grain);
+        EXPECT_LE(parts.size(), static_cast<size_t>(size));
+        for (const auto& [begin, end] : parts) {
+          EXPECT_EQ(begin, next);
+          EXPECT_EQ(begin % grain, 0);
+          EXPECT_LT(begin, end);
+          next = end;
+        }
+        EXPECT_EQ(next, count);
+      }
+    }
+  }
+}
+
+TEST(ThreadPoolTest, PartsAreEven) {
+  ThreadPool pool(3);
+  EXPECT_EQ(PartsOf(pool, 100, 10), (Parts{{0, 40}, {40, 70}, {70, 100}}));
+}
+
+TEST(ThreadPoolTest, ASinglePartRunsOnTheCaller) {
+  ThreadPool pool(4);
+  std::thread::id thread;
+  pool.ParallelFor(10, 16, [&](int64_t, int64_t) { thread = std::this_thread::get_id(); });
+  EXPECT_EQ(thread, std::this_thread::get_id());
+}
+
+TEST(ThreadPoolTest, WritesAreVisibleToTheCallerAndTheNextRegion) {
+  ThreadPool pool(4);
+  std::vector<int64_t> from(1000, 0), to(1000);
+  for (int64_t round = 0; round < 1000; ++round) {
+    // Every member reads what another one wrote in the region before.
+    pool.ParallelFor(1000, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) to[i] = from[999 - i] + 1;
+    });
+    ASSERT_EQ(to, std::vector<int64_t>(1000, round + 1));
+    std::swap(from, to);
+  }
+}
+
+TEST(ThreadPoolTest, PoolsComeAndGoBusyOrAsleep) {
+  for (int round = 0; round < 50; ++round) {
+    ThreadPool idle(4);
+    ThreadPool used(round % 5 + 1);
+    std::atomic<int> runs = 0;
+    used.Run([&](int) { ++runs; });
+    EXPECT_EQ(runs, used.size());
+  }
+}
+
+TEST(ThreadPoolTest, SleepingMembersWake) {
+  ThreadPool pool(2);
+  for (int round = 0; round < 20; ++round) {
+    // Members fall asleep while the caller works for longer than they spin.
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1);
+    while (std::chrono::steady_clock::now() < end) {
+    }
+    std::atomic<int> runs = 0;
+    pool.Run([&](int) { ++runs; });
+    EXPECT_EQ(runs, 2);
+  }
+}
+
+TEST(ThreadPoolTest, DifferentThreadsMayTakeTurns) {
+  ThreadPool pool(3);
+  std::atomic<int> runs = 0;
+  for (int round = 0; round < 20; ++round) {
+    std::thread([&] { pool.Run([&](int) { ++runs; }); }).join();
+  }
+  EXPECT_EQ(runs, 60);
+}
+
+}  // namespace
+}  // namespace conclave::engine

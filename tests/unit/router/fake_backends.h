@@ -1,0 +1,118 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "services/router/answer_sink.h"
+#include "services/router/backends.h"
+
+namespace conclave::router {
+
+/// Services that keep what they were asked, and answer when the test says so.
+class FakeBackends final : public Backends {
+ public:
+  using Call = platform::CallContext;
+
+  void GetModel(const Call&, Callback<Result<ModelInfo>> done) override { get_model = std::move(done); }
+  void LoadSession(const Call&, const std::string& id, Callback<Result<Session>> done) override {
+    loaded_session = id;
+    load_session = std::move(done);
+  }
+  void SaveSession(const Call&, const std::string&, const Session& session, Callback<Status> done) override {
+    saved_session = session;
+    save_session = std::move(done);
+  }
+  void Search(const Call&, v1::SearchRequest request, Callback<Result<v1::SearchResponse>> done) override {
+    search_request = std::move(request);
+    search = std::move(done);
+  }
+  void RenderChat(const Call&, v1::RenderChatRequest request,
+                  Callback<Result<v1::RenderChatResponse>> done) override {
+    render_request = std::move(request);
+    render = std::move(done);
+  }
+  void Encode(const Call&, v1::EncodeRequest request, Callback<Result<v1::EncodeResponse>> done) override {
+    encode_request = std::move(request);
+    encode = std::move(done);
+  }
+  void Acquire(const Ticket& ticket, Callback<Status> done) override {
+    ticket_ = ticket;
+    acquire = std::move(done);
+  }
+  void Release(const Ticket& ticket, int64_t used_tokens) override {
+    released.emplace_back(ticket.id, used_tokens);
+  }
+  uint64_t StartSequence(v1::AdmitSequence asked, Callback<Result<v1::SequenceEvent>> event) override {
+    sequence = std::move(asked);
+    tokens = std::move(event);
+    return kSequenceId;
+  }
+  void EndSequence(uint64_t id, bool still_running) override {
+    ended_sequences.emplace_back(id, still_running);
+  }
+  uint64_t BeginText(Callback<Result<v1::DecodeResponse>> part) override {
+    text = std::move(part);
+    return kTextId;
+  }
+  void PushText(uint64_t, const std::vector<int32_t>& token_ids, bool last) override {
+    pushed.emplace_back(token_ids, last);
+  }
+  void EndText(uint64_t id, bool unfinished) override { ended_texts.emplace_back(id, unfinished); }
+  void Record(const Call&, v1::RecordRequest request, Callback<Result<v1::RecordResponse>> done) override {
+    record_request = std::move(request);
+    record = std::move(done);
+  }
+
+  static constexpr uint64_t kSequenceId = 41;
+  static constexpr uint64_t kTextId = 42;
+
+  Callback<Result<ModelInfo>> get_model;
+  Callback<Result<Session>> load_session;
+  Callback<Status> save_session;
+  Callback<Result<v1::SearchResponse>> search;
+  Callback<Result<v1::RenderChatResponse>> render;
+  Callback<Result<v1::EncodeResponse>> encode;
+  Callback<Status> acquire;
+  Callback<Result<v1::SequenceEvent>> tokens;
+  Callback<Result<v1::DecodeResponse>> text;
+  Callback<Result<v1::RecordResponse>> record;
+
+  std::string loaded_session;
+  Session saved_session;
+  v1::SearchRequest search_request;
+  v1::RenderChatRequest render_request;
+  v1::EncodeRequest encode_request;
+  Ticket ticket_;
+  v1::AdmitSequence sequence;
+  v1::RecordRequest record_request;
+  std::vector<std::pair<std::vector<int32_t>, bool>> pushed;
+  std::vector<std::pair<uint64_t, int64_t>> released;
+  std::vector<std::pair<uint64_t, bool>> ended_sequences;
+  std::vector<std::pair<uint64_t, bool>> ended_texts;
+};
+
+/// Keeps an answer's events.
+class CollectingAnswer final : public AnswerSink {
+ public:
+  void Started(v1::AnswerStarted event) override { started.push_back(std::move(event)); }
+  void Delta(v1::AnswerDelta event) override {
+    text += event.text();
+    token_ids.insert(token_ids.end(), event.token_ids().begin(), event.token_ids().end());
+    logprobs += event.logprobs_size();
+  }
+  void Finished(v1::AnswerFinished event) override { finished.push_back(std::move(event)); }
+  void Fail(const Status& status) override { failed.push_back(status); }
+
+  bool ended() const { return finished.size() + failed.size() == 1; }
+
+  std::vector<v1::AnswerStarted> started;
+  std::string text;
+  std::vector<int32_t> token_ids;
+  int logprobs = 0;
+  std::vector<v1::AnswerFinished> finished;
+  std::vector<Status> failed;
+};
+
+}  // namespace conclave::router

@@ -1,0 +1,195 @@
+#include "services/router/request_actor.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/unit/router/request_fixture.h"
+
+namespace conclave::router {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
+
+TEST_F(RequestTest, ChatFromModelToRecord) {
+  StartAnswer(ChatPlan("Hello?"));
+  ASSERT_EQ(answer_->started.size(), 1u);
+  EXPECT_THAT(answer_->started[0].prompt_token_ids(), ElementsAre(10, 11, 12));
+  EXPECT_EQ(answer_->started[0].model().name(), "tiny");
+  EXPECT_TRUE(backends_->render_request.add_generation_prompt());
+  EXPECT_EQ(backends_->ticket_.tokens, 3 + 20);
+  EXPECT_EQ(backends_->ticket_.tenant, "acme");
+  EXPECT_THAT(backends_->sequence.end_token_ids(), ElementsAre(2));
+  EXPECT_EQ(backends_->sequence.request_id(), "request-1");
+  EXPECT_EQ(backends_->sequence.tenant(), "acme");
+
+  MakeTokens({7});
+  MakeTokens({8, 2}, v1::FINISH_REASON_STOP);
+  EXPECT_THAT(backends_->pushed, ElementsAre(Pair(ElementsAre(7), false), Pair(ElementsAre(8), true)));
+  MakeText("Hi");
+  EXPECT_EQ(answer_->text, "Hi");
+  MakeText(" there", true);
+  MakeRecord();
+
+  EXPECT_EQ(answer_->text, "Hi there");
+  EXPECT_THAT(answer_->token_ids, ElementsAre(7, 8, 2));
+  ASSERT_TRUE(answer_->ended());
+  ASSERT_EQ(answer_->finished.size(), 1u);
+  EXPECT_EQ(answer_->finished[0].finish_reason(), v1::FINISH_REASON_STOP);
+  EXPECT_EQ(answer_->finished[0].vote_token(), "vote");
+  EXPECT_EQ(answer_->finished[0].seed(), 5u);
+  EXPECT_EQ(answer_->finished[0].usage().prompt_tokens(), 3u);
+  EXPECT_EQ(answer_->finished[0].usage().completion_tokens(), 3u);
+  EXPECT_THAT(backends_->released, ElementsAre(Pair(backends_->ticket_.id, 6)));
+  EXPECT_THAT(backends_->ended_sequences, ElementsAre(Pair(FakeBackends::kSequenceId, false)));
+  EXPECT_THAT(backends_->ended_texts, ElementsAre(Pair(FakeBackends::kTextId, false)));
+}
+
+TEST_F(RequestTest, RecordHoldsWhatWasSampled) {
+  StartAnswer(ChatPlan("Hello?"));
+  MakeTokens({7});
+  MakeText("Hi");
+  MakeTokens({2}, v1::FINISH_REASON_STOP);
+  MakeText("", true);
+  const v1::RecordRequest& record = backends_->record_request;
+  EXPECT_EQ(record.response_id(), answer_->started[0].response_id());
+  EXPECT_THAT(record.token_ids(), ElementsAre(7, 2));
+  EXPECT_THAT(record.sampling_logprobs(), ElementsAre(-3.5f, -1.0f));
+  EXPECT_EQ(record.text(), "Hi");
+  EXPECT_EQ(record.tenant(), "acme");
+  EXPECT_EQ(record.seed(), 5u);
+  EXPECT_EQ(record.messages(0).content(), "Hello?");
+  EXPECT_EQ(answer_->logprobs, 0) << "the client did not ask for them";
+}
+
+TEST_F(RequestTest, LogprobsAreShownWhenAskedFor) {
+  RequestPlan plan = ChatPlan("Hello?");
+  plan.sampling.set_logprobs(3);
+  StartAnswer(std::move(plan));
+  EXPECT_EQ(backends_->sequence.sampling().logprobs(), 3u);
+  MakeTokens({7});
+  MakeText("Hi");
+  EXPECT_EQ(answer_->logprobs, 1);
+}
+
+TEST_F(RequestTest, AnswerThatCouldNotBeRecordedStillEndsWell) {
+  StartAnswer(ChatPlan("Hello?"));
+  MakeTokens({2}, v1::FINISH_REASON_STOP);
+  MakeText("", true);
+  Answer(backends_->record, Result<v1::RecordResponse>(Unavailable("no feedback service")));
+  ASSERT_EQ(answer_->finished.size(), 1u);
+  EXPECT_EQ(answer_->finished[0].vote_token(), "");
+}
+
+TEST_F(RequestTest, StopTextEndsTheAnswerAndTheSequence) {
+  RequestPlan plan = ChatPlan("Count");
+  plan.sampling.add_stop("END");
+  StartAnswer(std::move(plan));
+  MakeTokens({7});
+  MakeText("one E");
+  EXPECT_EQ(answer_->text, "one ");
+  MakeTokens({8});
+  MakeTokens({9});
+  MakeText("ND two");
+  EXPECT_THAT(backends_->ended_sequences, ElementsAre(Pair(FakeBackends::kSequenceId, true)));
+  EXPECT_THAT(backends_->ended_texts, ElementsAre(Pair(FakeBackends::kTextId, true)));
+  MakeText(" three");  // Already on its way.
+  MakeTokens({10});
+  MakeRecord();
+  EXPECT_EQ(answer_->text, "one ");
+  ASSERT_EQ(answer_->finished.size(), 1u);
+  EXPECT_EQ(answer_->finished[0].finish_reason(), v1::FINISH_REASON_STOP);
+  EXPECT_EQ(answer_->finished[0].usage().completion_tokens(), 2u);
+  EXPECT_EQ(backends_->record_request.text(), "one ");
+}
+
+TEST_F(RequestTest, HalfAStopTextAtTheEndBelongsToTheAnswer) {
+  RequestPlan plan = ChatPlan("Count");
+  plan.sampling.add_stop("END");
+  StartAnswer(std::move(plan));
+  MakeTokens({7}, v1::FINISH_REASON_LENGTH);
+  MakeText("one EN", true);
+  MakeRecord();
+  EXPECT_EQ(answer_->text, "one EN");
+  EXPECT_EQ(answer_->finished[0].finish_reason(), v1::FINISH_REASON_LENGTH);
+}
+
+TEST_F(RequestTest, SessionComesFirstAndIsStoredWithTheAnswer) {
+  RequestPlan plan = ChatPlan("And now?");
+  plan.session_id = "s-1";
+  Start(std::move(plan));
+  Answer(backends_->get_model, Result<ModelInfo>(Model()));
+  EXPECT_EQ(backends_->loaded_session, "s-1");
+  Session session{.created_ms = 77};
+  session.messages.emplace_back().set_content("Earlier");
+  session.messages.back().set_role(v1::ROLE_USER);
+  Answer(backends_->load_session, Result<Session>(std::move(session)));
+  ASSERT_EQ(backends_->render_request.messages_size(), 2);
+  EXPECT_EQ(backends_->render_request.messages(0).content(), "Earlier");
+  Answer(backends_->render, Result<v1::RenderChatResponse>(Rendered({10})));
+  Answer(backends_->acquire, Status::Ok());
+  MakeTokens({7}, v1::FINISH_REASON_LENGTH);
+  MakeText("This.", true);
+  ASSERT_EQ(backends_->saved_session.messages.size(), 3u);
+  EXPECT_EQ(backends_->saved_session.messages[1].content(), "And now?");
+  EXPECT_EQ(backends_->saved_session.messages[2].content(), "This.");
+  EXPECT_EQ(backends_->saved_session.messages[2].role(), v1::ROLE_ASSISTANT);
+  EXPECT_EQ(backends_->saved_session.created_ms, 77);
+  Answer(backends_->save_session, Status::Ok());
+  MakeRecord();
+  EXPECT_EQ(answer_->finished.size(), 1u);
+}
+
+TEST_F(RequestTest, UnknownSessionIsANewOneAndABrokenStoreAnError) {
+  RequestPlan plan = ChatPlan("Hi");
+  plan.session_id = "new";
+  Start(std::move(plan));
+  Answer(backends_->get_model, Result<ModelInfo>(Model()));
+  Answer(backends_->load_session, Result<Session>(NotFound("no session")));
+  EXPECT_EQ(backends_->render_request.messages_size(), 1);
+  Answer(backends_->render, Result<v1::RenderChatResponse>(Rendered({10})));
+  Answer(backends_->acquire, Status::Ok());
+  MakeTokens({7}, v1::FINISH_REASON_LENGTH);
+  MakeText("Hi", true);
+  EXPECT_GT(backends_->saved_session.created_ms, 0);
+  Answer(backends_->save_session, Unavailable("the store is down"));
+  ASSERT_EQ(answer_->failed.size(), 1u);
+  EXPECT_EQ(answer_->failed[0].code(), StatusCode::kUnavailable);
+}
+
+TEST_F(RequestTest, PassagesEnterThePromptAndTheAnswer) {
+  RequestPlan plan = ChatPlan("What?");
+  plan.collection = "docs";
+  plan.top_n = 4;
+  Start(std::move(plan));
+  Answer(backends_->get_model, Result<ModelInfo>(Model()));
+  EXPECT_EQ(backends_->search_request.query(), "What?");
+  EXPECT_EQ(backends_->search_request.top_n(), 4u);
+  EXPECT_EQ(backends_->search_request.tenant(), "acme");
+  v1::SearchResponse found;
+  found.add_results()->set_source("a.txt");
+  found.mutable_results(0)->set_text("The passage.");
+  Answer(backends_->search, Result<v1::SearchResponse>(std::move(found)));
+  EXPECT_EQ(backends_->render_request.messages(0).role(), v1::ROLE_SYSTEM);
+  EXPECT_THAT(backends_->render_request.messages(0).content(), HasSubstr("The passage."));
+  Answer(backends_->render, Result<v1::RenderChatResponse>(Rendered({10})));
+  Answer(backends_->acquire, Status::Ok());
+  EXPECT_EQ(answer_->started[0].passages(0).source(), "a.txt");
+}
+
+TEST_F(RequestTest, CompletionEncodesItsPromptOrTakesItsTokens) {
+  Start(RequestPlan{.prompt = "Once", .parse_special = true});
+  Answer(backends_->get_model, Result<ModelInfo>(Model()));
+  EXPECT_EQ(backends_->encode_request.text(), "Once");
+  EXPECT_TRUE(backends_->encode_request.parse_special());
+  Leave();
+
+  Start(RequestPlan{.prompt_token_ids = {4, 5}});
+  Answer(backends_->get_model, Result<ModelInfo>(Model()));
+  Answer(backends_->acquire, Status::Ok());
+  EXPECT_THAT(backends_->sequence.prompt_token_ids(), ElementsAre(4, 5));
+  EXPECT_TRUE(backends_->sequence.sampling().has_seed());
+}
+
+}  // namespace
+}  // namespace conclave::router
