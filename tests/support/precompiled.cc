@@ -1,0 +1,1 @@
+// Nothing but the headers that tests/CMakeLists.txt precompiles for the others.
