@@ -1,4 +1,4 @@
-"""The lines of an export are datasets as TRL documents them (https://huggingface.co/docs/trl/dataset_formats).
+"""The lines of an export are datasets as TRL documents them ("Dataset formats").
 
 Python's json reads every line; where `datasets` is installed, its JSON loader builds each dataset too.
 """

@@ -1,6 +1,7 @@
 // Serves the real feedback module alone, so that tests can fill its disk and kill it:
 //
-//     feedback_probe serve DATA_DIR SOCKET   prints "ready" when it serves on the Unix socket; ends on SIGTERM
+//     feedback_probe serve DATA_DIR SOCKET   prints "ready" when it serves on the Unix socket; ends on
+//     SIGTERM
 
 #include <string_view>
 
@@ -13,6 +14,8 @@ int main(int argc, char** argv) {
     return 2;
   }
   return conclave::probes::ServeModule(
-      [](const conclave::platform::ModuleContext& context) { return conclave::feedback::MakeFeedbackModule(context); },
+      [](const conclave::platform::ModuleContext& context) {
+        return conclave::feedback::MakeFeedbackModule(context);
+      },
       argv[2], argv[3]);
 }

@@ -58,8 +58,8 @@ int main(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
   if (mode == "serve" && argc == 4) {
     return probes::ServeModule(
-        [](const platform::ModuleContext& context) { return retriever::MakeRetrieverModule(context); }, argv[2],
-        argv[3]);
+        [](const platform::ModuleContext& context) { return retriever::MakeRetrieverModule(context); },
+        argv[2], argv[3]);
   }
   if ((mode == "prepare" || mode == "analyze") && argc == 2) return EachLine(mode);
   std::fputs("usage: retriever_probe serve DATA_DIR SOCKET | prepare | analyze\n", stderr);

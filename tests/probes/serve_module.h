@@ -21,9 +21,9 @@ inline int Fail(const Status& status) {
   return 1;
 }
 
-// Serves the module that `make` builds from a platform::ModuleContext, with the data in `data_dir`, on the Unix socket
-// `socket`. Prints "ready" when it serves and returns 0 after SIGTERM. To be called before any thread starts, so that
-// all of them leave the signal to it.
+// Serves the module that `make` builds from a platform::ModuleContext, with the data in `data_dir`, on the
+// Unix socket `socket`. Prints "ready" when it serves and returns 0 after SIGTERM. To be called before any
+// thread starts, so that all of them leave the signal to it.
 template <typename Make>
 int ServeModule(Make make, const std::filesystem::path& data_dir, const std::string& socket) {
   sigset_t signals;
