@@ -6,6 +6,7 @@
 
 #include "base/utf8.h"
 #include "services/tokenizer/byte_level.h"
+#include "services/tokenizer/content_guard.h"
 #include "services/tokenizer/limits.h"
 #include "services/tokenizer/normalizer.h"
 #include "services/tokenizer/piece_cache.h"
@@ -119,13 +120,19 @@ Status Encoder::EncodePlain(std::string_view text, PieceEncoder& pieces) const {
   return Status::Ok();
 }
 
-Status Encoder::EncodeParsed(std::string_view text, PieceEncoder& pieces,
+Status Encoder::EncodeParsed(std::string_view text, bool guarded, PieceEncoder& pieces,
                              std::vector<int32_t>* token_ids) const {
-  for (size_t at = 0; at < text.size();) {
+  size_t plain_begin = 0;
+  for (size_t at = 0; plain_begin < text.size();) {
     const SpecialTokens::Match match = special_tokens_.FindNext(text, at);
-    CONCLAVE_RETURN_IF_ERROR(EncodePlain(text.substr(at, match.begin - at), pieces));
+    if (guarded && match.token_id >= 0 && IsGuarded(text, match.begin)) {
+      at = match.begin + 1;
+      continue;
+    }
+    const std::string_view plain = text.substr(plain_begin, match.begin - plain_begin);
+    CONCLAVE_RETURN_IF_ERROR(guarded ? EncodePlain(RemoveGuards(plain), pieces) : EncodePlain(plain, pieces));
     if (match.token_id >= 0) token_ids->push_back(match.token_id);
-    at = match.end;
+    at = plain_begin = match.end;
   }
   return Status::Ok();
 }
@@ -141,8 +148,8 @@ Result<std::vector<int32_t>> Encoder::Encode(std::string_view text, const Encode
   std::unique_ptr<PieceEncoder> pieces = Borrow();
   const MergeWork before = pieces->work();
   pieces->SetOutput(&token_ids);
-  const Status status =
-      options.parse_special ? EncodeParsed(text, *pieces, &token_ids) : EncodePlain(text, *pieces);
+  const Status status = options.parse_special ? EncodeParsed(text, options.guarded, *pieces, &token_ids)
+                                              : EncodePlain(text, *pieces);
   if (work != nullptr) {
     *work = {pieces->work().pair_lookups - before.pair_lookups,
              pieces->work().heap_pushes - before.heap_pushes};

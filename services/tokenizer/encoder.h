@@ -18,6 +18,8 @@ struct EncodeOptions {
   bool add_special = false;
   /// The texts of special tokens stand for those tokens; otherwise they are plain text.
   bool parse_special = false;
+  /// The text holds guards (content_guard.h): a guarded special token is plain text, and guards are removed.
+  bool guarded = false;
 };
 
 /// Turns text into tokens. Any thread may call; each call runs on the caller's thread, with working memory
@@ -27,6 +29,8 @@ class Encoder {
   /// Errors: UNIMPLEMENTED (an unknown pre-tokenizer).
   static Result<std::unique_ptr<const Encoder>> Create(std::shared_ptr<const Vocabulary> vocabulary);
   ~Encoder();
+
+  const SpecialTokens& special_tokens() const { return special_tokens_; }
 
   /// Errors: INVALID_ARGUMENT (not UTF-8, longer than kMaxTextBytes, or too many combining marks in a row).
   /// `work`, when given, receives what merging cost.
@@ -40,7 +44,8 @@ class Encoder {
   std::unique_ptr<PieceEncoder> Borrow() const;
   void GiveBack(std::unique_ptr<PieceEncoder> encoder) const;
   Status EncodePlain(std::string_view text, PieceEncoder& pieces) const;
-  Status EncodeParsed(std::string_view text, PieceEncoder& pieces, std::vector<int32_t>* token_ids) const;
+  Status EncodeParsed(std::string_view text, bool guarded, PieceEncoder& pieces,
+                      std::vector<int32_t>* token_ids) const;
 
   const std::shared_ptr<const Vocabulary> vocabulary_;
   const std::shared_ptr<const PreTokenizer> splitter_;

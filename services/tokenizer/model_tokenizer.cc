@@ -3,6 +3,7 @@
 #include <ctime>
 
 #include "services/tokenizer/chat_template/chat_template.h"
+#include "services/tokenizer/content_guard.h"
 #include "services/tokenizer/limits.h"
 
 namespace conclave::tokenizer {
@@ -56,7 +57,10 @@ Result<RenderedChat> ModelTokenizer::RenderChat(const std::vector<ChatTurn>& tur
   }
   std::vector<Value> messages;
   messages.reserve(turns.size());
-  for (const ChatTurn& turn : turns) messages.push_back(ChatMessageValue(turn.role, turn.content));
+  for (const ChatTurn& turn : turns) {
+    messages.push_back(
+        ChatMessageValue(turn.role, GuardContent(turn.content, encoder_->special_tokens(), *vocabulary_)));
+  }
   TemplateInput input;
   input.messages = Value::List(std::move(messages));
   input.add_generation_prompt = add_generation_prompt;
@@ -65,8 +69,9 @@ Result<RenderedChat> ModelTokenizer::RenderChat(const std::vector<ChatTurn>& tur
   const std::time_t now = std::time(nullptr);
   localtime_r(&now, &input.now);
   RenderedChat rendered;
-  CONCLAVE_ASSIGN_OR_RETURN(rendered.text, chat_template_->Render(input));
-  CONCLAVE_ASSIGN_OR_RETURN(rendered.token_ids, Encode(rendered.text, {.parse_special = true}));
+  CONCLAVE_ASSIGN_OR_RETURN(const std::string guarded, chat_template_->Render(input));
+  CONCLAVE_ASSIGN_OR_RETURN(rendered.token_ids, Encode(guarded, {.parse_special = true, .guarded = true}));
+  rendered.text = RemoveGuards(guarded);
   return rendered;
 }
 

@@ -58,10 +58,10 @@ class ModelTokenizer {
   /// The text of whole sequences. Errors: those of Detokenizer::Append.
   Result<std::string> Decode(std::span<const int32_t> token_ids, bool keep_special) const;
 
-  /// Renders with the model's template and encodes the result; special tokens in it stand for themselves.
-  /// Errors: FAILED_PRECONDITION (the model has no chat template, or one that is not supported),
-  /// INVALID_ARGUMENT (no or too many turns, the template refused them), RESOURCE_EXHAUSTED (the template's
-  /// step limit).
+  /// Renders with the model's template and encodes the result. The template's special tokens stand for
+  /// themselves; what looks like one inside a message is text (content_guard.h). Errors: FAILED_PRECONDITION
+  /// (the model has no chat template, or one that is not supported), INVALID_ARGUMENT (no or too many turns,
+  /// the template refused them), RESOURCE_EXHAUSTED (the template's step limit).
   Result<RenderedChat> RenderChat(const std::vector<ChatTurn>& turns, bool add_generation_prompt) const;
 
   TokenizerDescription Describe() const;
