@@ -6,7 +6,7 @@ void SamplingFlags::Add(CLI::App& command) {
   constexpr int64_t kMostUnsigned = 4294967295;
   command.add_option("--max-tokens,-n", max_tokens, "Most tokens to answer with (default 512)")
       ->check(CLI::Range(int64_t{1}, kMostUnsigned));
-  command.add_option("--temperature", temperature, "0 is greedy (default 0.7)");
+  command.add_option("--temperature", temperature, "0 is greedy (default: the model's own, else 0.7)");
   command.add_option("--top-k", top_k, "Keep the K most likely tokens; 0 keeps all")
       ->check(CLI::Range(int64_t{0}, kMostUnsigned));
   command.add_option("--top-p", top_p, "Keep the smallest set of tokens with this probability");

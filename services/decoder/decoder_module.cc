@@ -8,7 +8,9 @@
 
 #include "platform/log/log.h"
 #include "services/decoder/decoder_service.h"
+#include "services/decoder/generation_config.h"
 #include "services/decoder/remote_feed_forward.h"
+#include "services/decoder/wire.h"
 
 namespace conclave::decoder {
 namespace {
@@ -97,12 +99,14 @@ Result<std::unique_ptr<platform::ServiceModule>> MakeDecoderModule(
                             MakeFeedForward(context, *file, description, std::move(local_experts)));
   const auto layout = engine::KvLayout::For(architecture, model->reduced_precision());
   CONCLAVE_ASSIGN_OR_RETURN(auto kv, engine::KvPool::Create(layout, KvBytes(context.config)));
+  CONCLAVE_ASSIGN_OR_RETURN(const engine::SamplingParams defaults, ReadGenerationConfig(context.model.path));
 
   v1::StatusResponse status;
   status.mutable_model()->set_name(context.model.name);
   status.mutable_model()->set_model_hash(context.model.hash);
   status.set_context_length(static_cast<uint32_t>(architecture.context));
   status.set_vocabulary_size(static_cast<uint32_t>(architecture.vocabulary));
+  *status.mutable_default_sampling() = ToWire(defaults);
   status.set_kernels(std::string(engine::BestKernels().name));
 
   const DecoderLimits limits{.running_sequences = context.config.limits.running_sequences,

@@ -43,12 +43,12 @@ grpc::ServerBidiReactor<v1::GenerateRequest, v1::GenerateResponse>* DecoderServi
           caf::anon_send(scheduler, CloseMessage{sink});
           if (auto open = weak.lock()) open->Finish(conclave::Status::Ok());
         });
-        stream->OnMessage([scheduler = scheduler_, sink](v1::GenerateRequest request) {
+        stream->OnMessage([this, scheduler = scheduler_, sink](v1::GenerateRequest request) {
           if (request.has_cancel()) {
             caf::anon_send(scheduler, CancelMessage{sink, request.cancel().sequence_id()});
             return;
           }
-          auto sequence = FromWire(request.admit(), sink);
+          auto sequence = FromWire(request.admit(), description_.default_sampling(), sink);
           if (!sequence.ok()) return Refuse(sink, request.admit().sequence_id(), sequence.status());
           caf::anon_send(scheduler, AdmitMessage{std::make_shared<SequenceRequest>(*std::move(sequence))});
         });

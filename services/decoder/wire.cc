@@ -48,15 +48,17 @@ void FillLogprobs(const engine::SampledToken& token, v1::PositionLogprobs& wire)
 
 }  // namespace
 
-Result<engine::SamplingParams> FromWire(const v1::SamplingParams& wire) {
+Result<engine::SamplingParams> FromWire(const v1::SamplingParams& wire, const v1::SamplingParams& defaults) {
   engine::SamplingParams params;
-  if (wire.has_temperature()) params.temperature = wire.temperature();
-  if (wire.has_top_k()) params.top_k = wire.top_k();
-  if (wire.has_top_p()) params.top_p = wire.top_p();
-  if (wire.has_min_p()) params.min_p = wire.min_p();
-  if (wire.has_repetition_penalty()) params.repetition_penalty = wire.repetition_penalty();
-  if (wire.has_frequency_penalty()) params.frequency_penalty = wire.frequency_penalty();
-  if (wire.has_presence_penalty()) params.presence_penalty = wire.presence_penalty();
+  for (const v1::SamplingParams* from : {&defaults, &wire}) {
+    if (from->has_temperature()) params.temperature = from->temperature();
+    if (from->has_top_k()) params.top_k = from->top_k();
+    if (from->has_top_p()) params.top_p = from->top_p();
+    if (from->has_min_p()) params.min_p = from->min_p();
+    if (from->has_repetition_penalty()) params.repetition_penalty = from->repetition_penalty();
+    if (from->has_frequency_penalty()) params.frequency_penalty = from->frequency_penalty();
+    if (from->has_presence_penalty()) params.presence_penalty = from->presence_penalty();
+  }
   if (wire.logit_bias_size() > static_cast<int>(engine::kMostLogitBiases)) {
     return InvalidArgument("logit_bias has " + std::to_string(wire.logit_bias_size()) + " entries; at most " +
                            std::to_string(engine::kMostLogitBiases) + " are allowed");
@@ -67,9 +69,10 @@ Result<engine::SamplingParams> FromWire(const v1::SamplingParams& wire) {
   return params;
 }
 
-Result<SequenceRequest> FromWire(const v1::AdmitSequence& wire, std::shared_ptr<EventSink> sink) {
+Result<SequenceRequest> FromWire(const v1::AdmitSequence& wire, const v1::SamplingParams& defaults,
+                                 std::shared_ptr<EventSink> sink) {
   SequenceRequest request;
-  CONCLAVE_ASSIGN_OR_RETURN(request.sampling, FromWire(wire.sampling()));
+  CONCLAVE_ASSIGN_OR_RETURN(request.sampling, FromWire(wire.sampling(), defaults));
   if (wire.end_token_ids_size() > kMostEndTokens) {
     return InvalidArgument("more than " + std::to_string(kMostEndTokens) + " end tokens");
   }
@@ -85,6 +88,17 @@ Result<SequenceRequest> FromWire(const v1::AdmitSequence& wire, std::shared_ptr<
   request.request_id = wire.request_id();
   request.tenant = wire.tenant();
   return request;
+}
+
+v1::SamplingParams ToWire(const engine::SamplingParams& defaults) {
+  v1::SamplingParams wire;
+  wire.set_temperature(defaults.temperature);
+  wire.set_top_k(static_cast<uint32_t>(defaults.top_k));
+  wire.set_top_p(defaults.top_p);
+  wire.set_min_p(defaults.min_p);
+  wire.set_repetition_penalty(defaults.repetition_penalty);
+  wire.set_max_tokens(static_cast<uint32_t>(kDefaultMaxTokens));
+  return wire;
 }
 
 v1::GenerateResponse ToWire(const std::vector<SequenceEvent>& events) {

@@ -7,12 +7,17 @@
 
 namespace conclave::decoder {
 
-/// The sampling parameters as the engine takes them. A missing seed becomes a random one.
-/// Errors: INVALID_ARGUMENT for what the engine's type cannot even hold; ranges are checked at admission.
-Result<engine::SamplingParams> FromWire(const v1::SamplingParams& wire);
+/// The sampling parameters as the engine takes them; `defaults` stand for what is not set, and where they
+/// leave something unset too, what the proto says. A missing seed becomes a random one. Errors:
+/// INVALID_ARGUMENT for what the engine's type cannot even hold; ranges are checked at admission.
+Result<engine::SamplingParams> FromWire(const v1::SamplingParams& wire, const v1::SamplingParams& defaults);
 
 /// A sequence as the scheduler takes it; the sink is the stream's.
-Result<SequenceRequest> FromWire(const v1::AdmitSequence& wire, std::shared_ptr<EventSink> sink);
+Result<SequenceRequest> FromWire(const v1::AdmitSequence& wire, const v1::SamplingParams& defaults,
+                                 std::shared_ptr<EventSink> sink);
+
+/// What a model's makers recommend, with the answer's length: the defaults that others may rely on.
+v1::SamplingParams ToWire(const engine::SamplingParams& defaults);
 
 /// One step's events of one stream as one message.
 v1::GenerateResponse ToWire(const std::vector<SequenceEvent>& events);

@@ -22,6 +22,8 @@ struct ModelInfo {
   v1::ModelIdentity identity;
   uint32_t context_length = 0;
   std::vector<int32_t> end_token_ids;
+  /// What stands for the parameters that a request leaves unset; max_tokens is one of them.
+  v1::SamplingParams default_sampling;
 };
 
 /// What a request needs of the other services. Every method returns at once; a callback runs exactly once (a

@@ -19,8 +19,6 @@ inline constexpr uint32_t kMostTopN = 20;
 /// Messages that a stored conversation keeps: the oldest pairs go first.
 inline constexpr size_t kMostSessionMessages = 1024;
 inline constexpr size_t kMostSessionBytes = 8 << 20;
-/// Answer length when a request names none; what admission counts.
-inline constexpr int64_t kDefaultMaxTokens = 512;
 /// How soon a refused request may come again.
 inline constexpr int64_t kRetryAfterMs = 1000;
 /// The longest that a request may take when its client sets no deadline, in milliseconds.

@@ -90,6 +90,10 @@ void RequestActor::OnModel(const ModelKnown& message) {
     return Fail(
         NotFound("model '" + plan_.model + "' is not served here; '" + model_.identity.name() + "' is"));
   }
+  // The answer will be bound to what it was sampled with, defaults included.
+  v1::SamplingParams sampling = model_.default_sampling;
+  sampling.MergeFrom(plan_.sampling);
+  plan_.sampling = std::move(sampling);
   messages_ = plan_.messages;
   if (!plan_.session_id.empty()) {
     backends_->LoadSession(call_, plan_.session_id, Send<SessionLoaded, Result<Session>>());
@@ -163,7 +167,7 @@ void RequestActor::OnPrompt(const PromptReady& message) {
                                 " tokens; the model's context of " + std::to_string(model_.context_length) +
                                 " leaves no room for an answer"));
   }
-  const int64_t wanted = plan_.sampling.has_max_tokens() ? plan_.sampling.max_tokens() : kDefaultMaxTokens;
+  const int64_t wanted = plan_.sampling.max_tokens();
   const auto prompt_tokens = static_cast<int64_t>(prompt_.size());
   ticket_ =
       Ticket{.id = id(),

@@ -123,6 +123,7 @@ void ServiceBackends::AskDecoder(const platform::CallContext& call,
           return done(FailedPrecondition("the tokenizer and the decoder serve different models"));
         }
         ModelInfo model{.identity = decoder->model(), .context_length = decoder->context_length()};
+        model.default_sampling = decoder->default_sampling();
         model.end_token_ids.assign(tokenizer.end_token_ids().begin(), tokenizer.end_token_ids().end());
         {
           std::lock_guard lock(self->mutex_);

@@ -227,6 +227,14 @@ def test_a_failed_package_installation_says_what_to_run(checkout):
     assert not [call for call in checkout.calls() if call.startswith("cmake")]
 
 
+def test_what_a_models_makers_recommend_is_put_beside_it(checkout):
+    folder = checkout.root / "infra/generation_config"
+    folder.mkdir()
+    (folder / "smollm2-135m-instruct.json").write_text('{"temperature": 0.25}')
+    assert checkout.run("setup").returncode == 0
+    assert (checkout.model().parent / "generation_config.json").read_text() == '{"temperature": 0.25}'
+
+
 def test_a_model_with_another_hash_is_refused_and_leaves_nothing(checkout):
     checkout.write_model_list("0" * 64)
     result = checkout.run("chat")

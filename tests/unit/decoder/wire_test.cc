@@ -14,7 +14,7 @@ namespace {
 using ::testing::ElementsAre;
 
 TEST(WireTest, UnsetSamplingIsTheDefault) {
-  const auto params = FromWire(v1::SamplingParams());
+  const auto params = FromWire(v1::SamplingParams(), {});
   ASSERT_TRUE(params.ok());
   const engine::SamplingParams plain;
   EXPECT_EQ(params->temperature, plain.temperature);
@@ -36,7 +36,7 @@ TEST(WireTest, SetSamplingIsTakenEvenWhenItIsZero) {
   (*wire.mutable_logit_bias())[-3] = 7.0;
   wire.set_seed(0);
   wire.set_logprobs(0);
-  const auto params = FromWire(wire);
+  const auto params = FromWire(wire, {});
   ASSERT_TRUE(params.ok());
   EXPECT_EQ(params->temperature, 0.0);
   EXPECT_EQ(params->top_k, 4294967295);
@@ -51,7 +51,7 @@ TEST(WireTest, SetSamplingIsTakenEvenWhenItIsZero) {
 }
 
 TEST(WireTest, MissingSeedsAreDifferentOnes) {
-  EXPECT_NE(FromWire(v1::SamplingParams())->seed, FromWire(v1::SamplingParams())->seed);
+  EXPECT_NE(FromWire(v1::SamplingParams(), {})->seed, FromWire(v1::SamplingParams(), {})->seed);
 }
 
 TEST(WireTest, SequenceIsTakenWhole) {
@@ -63,7 +63,7 @@ TEST(WireTest, SequenceIsTakenWhole) {
   wire.mutable_sampling()->set_ignore_eos(true);
   wire.set_request_id("r");
   wire.set_tenant("t");
-  const auto request = FromWire(wire, nullptr);
+  const auto request = FromWire(wire, {}, nullptr);
   ASSERT_TRUE(request.ok());
   EXPECT_EQ(request->id, 9u);
   EXPECT_THAT(request->prompt, ElementsAre(4, -5, 6));  // Checked at admission, which knows the vocabulary.
@@ -77,13 +77,13 @@ TEST(WireTest, SequenceIsTakenWhole) {
 TEST(WireTest, RefusesWhatIsTooMuchOrNothing) {
   v1::AdmitSequence none;
   none.mutable_sampling()->set_max_tokens(0);
-  EXPECT_EQ(FromWire(none, nullptr).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(FromWire(none, {}, nullptr).status().code(), StatusCode::kInvalidArgument);
   v1::AdmitSequence ends;
   for (int64_t i = 0; i <= kMostEndTokens; ++i) ends.add_end_token_ids(1);
-  EXPECT_EQ(FromWire(ends, nullptr).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(FromWire(ends, {}, nullptr).status().code(), StatusCode::kInvalidArgument);
   v1::AdmitSequence biases;
   for (int32_t i = 0; i <= 1024; ++i) (*biases.mutable_sampling()->mutable_logit_bias())[i] = 1.0;
-  EXPECT_EQ(FromWire(biases, nullptr).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(FromWire(biases, {}, nullptr).status().code(), StatusCode::kInvalidArgument);
 }
 
 TEST(WireTest, EventsWithTokensLogprobsAndEnds) {

@@ -49,6 +49,9 @@ class RequestTest : public ::testing::Test {
   static ModelInfo Model() {
     ModelInfo model{.context_length = 100, .end_token_ids = {2}};
     model.identity.set_name("tiny");
+    model.default_sampling.set_temperature(0.25);
+    model.default_sampling.set_top_p(0.5);
+    model.default_sampling.set_max_tokens(40);
     model.identity.set_model_hash(std::string(64, 'a'));
     return model;
   }

@@ -1,0 +1,24 @@
+#include <gtest/gtest.h>
+
+#include "tests/unit/router/request_fixture.h"
+
+namespace conclave::router {
+namespace {
+
+TEST_F(RequestTest, WhatARequestLeavesOpenIsTheModelsDefaultAndIsRecorded) {
+  RequestPlan plan = ChatPlan("Hello?");
+  plan.sampling.clear_max_tokens();
+  plan.sampling.set_top_p(1.0);
+  StartAnswer(plan);
+  EXPECT_EQ(backends_->ticket_.tokens, 3 + 40);
+  EXPECT_EQ(backends_->sequence.sampling().temperature(), 0.25);
+  EXPECT_EQ(backends_->sequence.sampling().top_p(), 1.0);
+  EXPECT_EQ(backends_->sequence.sampling().max_tokens(), 40u);
+  MakeTokens({2}, v1::FINISH_REASON_STOP);
+  MakeText("", true);
+  EXPECT_EQ(backends_->record_request.sampling().temperature(), 0.25);
+  EXPECT_EQ(backends_->record_request.sampling().top_p(), 1.0);
+}
+
+}  // namespace
+}  // namespace conclave::router
