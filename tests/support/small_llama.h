@@ -41,13 +41,14 @@ inline std::string RandomMatrix(std::mt19937& random, uint64_t count, MatrixType
 }
 
 /// A llama of two layers with random weights from a fixed seed: small, but with grouped-query attention,
-/// several slices and every kind of work that a large one has.
-inline GgufBuilder SmallLlama(MatrixType type) {
+/// several slices and every kind of work that a large one has. A large `context` makes answers that do not
+/// end while a test looks on.
+inline GgufBuilder SmallLlama(MatrixType type, uint32_t context = SmallLlamaSizes::kContext) {
   using S = SmallLlamaSizes;
   std::mt19937 random(20240229);
   GgufBuilder b;
   b.Text("general.architecture", "llama").Uint32("llama.block_count", S::kLayers);
-  b.Uint32("llama.context_length", S::kContext).Uint32("llama.embedding_length", S::kHidden);
+  b.Uint32("llama.context_length", context).Uint32("llama.embedding_length", S::kHidden);
   b.Uint32("llama.feed_forward_length", S::kInner).Uint32("llama.attention.head_count", S::kQueryHeads);
   b.Uint32("llama.attention.head_count_kv", S::kKvHeads).Float("llama.rope.freq_base", 10000.0f);
   b.Float("llama.attention.layer_norm_rms_epsilon", 1e-5f);
@@ -78,6 +79,21 @@ inline GgufBuilder SmallLlama(MatrixType type) {
     matrix(prefix + "ffn_down.weight", S::kInner, S::kHidden);
   }
   return b;
+}
+
+/// SmallLlama's file with an embedding that is no number: whatever sequence holds `token` becomes NaN.
+inline std::string SmallLlamaWithBrokenToken(MatrixType type, uint64_t token) {
+  const GgufBuilder whole = SmallLlama(type);
+  std::string bytes = whole.Bytes();
+  const uint64_t block_bytes = type == MatrixType::kF32 ? 32 * 4 : type == MatrixType::kQ8_0 ? 34 : 18;
+  const uint64_t data = (whole.Header().size() + whole.alignment - 1) / whole.alignment * whole.alignment;
+  const uint64_t row =
+      data + whole.tensors.front().offset + token * SmallLlamaSizes::kHidden / 32 * block_bytes;
+  // A block's scale comes first, in half precision; a float's highest bits come last.
+  const uint64_t at = type == MatrixType::kF32 ? row + 2 : row;
+  const std::string nan =
+      GgufBuilder::Encoded(static_cast<uint16_t>(type == MatrixType::kF32 ? 0x7fc0 : 0x7e00));
+  return bytes.replace(at, nan.size(), nan);
 }
 
 }  // namespace conclave::testing

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <caf/all.hpp>
+#include <caf/scheduler/test_coordinator.hpp>
+
+namespace conclave::testing {
+
+/// An actor system on CAF's deterministic scheduler: no message is handled until the test says so. Tests call
+/// it from one thread.
+class SteppedActors {
+ public:
+  caf::actor_system& system() { return system_; }
+
+  /// Handles all messages there are, and those that they cause.
+  void Run() { coordinator().run(); }
+
+  /// Handles one message; false when there is none.
+  bool RunOne() { return coordinator().try_run_once(); }
+
+  /// Whether a message waits.
+  bool HasWork() { return coordinator().has_job(); }
+
+ private:
+  struct Config : caf::actor_system_config {
+    Config() {
+      set("scheduler.policy", caf::atom("testing"));
+      set("logger.verbosity", caf::atom("quiet"));
+    }
+  };
+
+  caf::scheduler::test_coordinator& coordinator() {
+    return dynamic_cast<caf::scheduler::test_coordinator&>(system_.scheduler());
+  }
+
+  Config config_;
+  caf::actor_system system_{config_};
+};
+
+}  // namespace conclave::testing
