@@ -13,15 +13,22 @@ namespace {
 
 constexpr int64_t kBlockBytes = sizeof(float) + engine::kActivationBlock;
 
-/// The kernels count on |q| <= 127, which is all that quantise_row makes.
+std::string NameOf(v1::TensorDtype dtype) {
+  const std::string& name = v1::TensorDtype_Name(dtype);
+  return name.empty() ? "the unknown type " + std::to_string(dtype) : name;
+}
+
+/// The kernels count on |q| <= 127, which is all that quantise_row makes. It makes a scale of NaN too, for a
+/// token whose numbers are not finite: what is computed for it is NaN, and its sequence fails where tokens
+/// are chosen.
 Status ReadBlocks(const std::string& data, engine::QuantisedRows& rows) {
   const char* from = data.data();
   for (int64_t block = 0; block < rows.rows * rows.blocks(); ++block, from += kBlockBytes) {
     std::memcpy(&rows.scales[block], from, sizeof(float));
     int8_t* q = &rows.q[block * engine::kActivationBlock];
     std::memcpy(q, from + sizeof(float), engine::kActivationBlock);
-    if (!std::isfinite(rows.scales[block])) {
-      return InvalidArgument("the layer's input has a scale that is not finite, in block " +
+    if (std::isinf(rows.scales[block])) {
+      return InvalidArgument("the layer's input has a scale that is infinite, in block " +
                              std::to_string(block));
     }
     if (std::find(q, q + engine::kActivationBlock, INT8_MIN) != q + engine::kActivationBlock) {
@@ -38,8 +45,8 @@ Status ReadBlocks(const std::string& data, engine::QuantisedRows& rows) {
 Status ReadInput(const v1::Tensor& tensor, int64_t hidden, bool quantised, FrameInput& frame) {
   const auto wanted = quantised ? v1::TENSOR_DTYPE_Q8_BLOCK32 : v1::TENSOR_DTYPE_F32;
   if (tensor.dtype() != wanted) {
-    return InvalidArgument("the layer's input must be " + v1::TensorDtype_Name(wanted) + "; " +
-                           v1::TensorDtype_Name(tensor.dtype()) + " came");
+    return InvalidArgument("the layer's input must be " + NameOf(wanted) + "; " + NameOf(tensor.dtype()) +
+                           " came");
   }
   if (tensor.shape_size() != 2 || tensor.shape(1) != hidden) {
     return InvalidArgument("the layer's input must be [tokens, " + std::to_string(hidden) + "]");

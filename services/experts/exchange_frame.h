@@ -17,7 +17,8 @@ struct FrameInput {
 };
 
 /// Reads and checks a frame's tensor for a layer whose weights read 8-bit blocks (`quantised`) or floats.
-/// Errors: INVALID_ARGUMENT naming what came and what was expected.
+/// A number that is not finite is no error: it is its token's, and computed with as a function call would do
+/// it. Errors: INVALID_ARGUMENT naming what came and what was expected.
 Status ReadInput(const v1::Tensor& tensor, int64_t hidden, bool quantised, FrameInput& frame);
 
 }  // namespace conclave::experts

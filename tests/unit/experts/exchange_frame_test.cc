@@ -1,5 +1,6 @@
 #include "services/experts/exchange_frame.h"
 
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -81,10 +82,17 @@ TEST(ExchangeFrameTest, RefusesNumbersThatTheKernelsDoNotTake) {
   v1::Tensor last = Blocks(3, 1.0f, 0);
   last.mutable_data()->back() = static_cast<char>(-128);
   EXPECT_EQ(Read(last), StatusCode::kInvalidArgument);
-  for (const float scale : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
-                            std::numeric_limits<float>::quiet_NaN()}) {
+  for (const float scale :
+       {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()}) {
     EXPECT_EQ(Read(Blocks(2, scale, 1)), StatusCode::kInvalidArgument) << scale;
   }
+}
+
+TEST(ExchangeFrameTest, TakesTheNanThatTheKernelsMake) {
+  FrameInput frame;
+  ASSERT_TRUE(ReadInput(Blocks(1, std::numeric_limits<float>::quiet_NaN(), 0), kHidden, true, frame).ok());
+  EXPECT_TRUE(std::isnan(frame.blocks.scales[1]));
+  EXPECT_TRUE(std::isnan(frame.blocks.sums[1])) << "weights with an offset read the sum";
 }
 
 TEST(ExchangeFrameTest, RefusesTheOtherForm) {
