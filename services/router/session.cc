@@ -14,6 +14,12 @@ size_t Bytes(const Session& session) {
   return bytes;
 }
 
+bool IsQuestion(const v1::ChatMessage& message) { return message.role() == v1::ROLE_USER; }
+
+bool HasRole(const v1::ChatMessage& message) {
+  return v1::Role_IsValid(message.role()) && message.role() != v1::ROLE_UNSPECIFIED;
+}
+
 }  // namespace
 
 Result<std::string> SessionKey(const std::string& tenant, const std::string& id) {
@@ -38,10 +44,14 @@ std::string EncodeSession(const Session& session) {
 
 Result<Session> DecodeSession(const std::string& bytes) {
   v1::GetSessionResponse stored;
-  if (!stored.ParseFromString(bytes)) return DataLoss("a stored session cannot be read");
-  return Session{.messages = {stored.messages().begin(), stored.messages().end()},
-                 .created_ms = stored.created_ms(),
-                 .updated_ms = stored.updated_ms()};
+  const bool parsed = stored.ParseFromString(bytes);
+  const bool readable = parsed && std::all_of(stored.messages().begin(), stored.messages().end(), HasRole);
+  if (!readable) return DataLoss("a stored session cannot be read; delete it to begin anew");
+  Session session{.messages = {stored.messages().begin(), stored.messages().end()},
+                  .created_ms = stored.created_ms(),
+                  .updated_ms = stored.updated_ms()};
+  TrimSession(session);
+  return session;
 }
 
 void TrimSession(Session& session) {
@@ -53,8 +63,12 @@ void TrimSession(Session& session) {
          (messages.size() - (drop - first) > kMostSessionMessages || bytes > kMostSessionBytes)) {
     bytes -= messages[drop++].content().size();
   }
-  messages.erase(messages.begin() + static_cast<int64_t>(first),
-                 messages.begin() + static_cast<int64_t>(drop));
+  auto kept = messages.begin() + static_cast<int64_t>(drop);
+  if (drop > first) {
+    const auto question = std::find_if(kept, messages.end(), IsQuestion);
+    if (question != messages.end()) kept = question;
+  }
+  messages.erase(messages.begin() + static_cast<int64_t>(first), kept);
 }
 
 }  // namespace conclave::router

@@ -20,12 +20,14 @@ struct Session {
 /// letters, digits, '-' or '_'.
 Result<std::string> SessionKey(const std::string& tenant, const std::string& id);
 
-/// As the state store holds it, and back. Errors: DATA_LOSS when the bytes are not a session.
+/// As the state store holds it, and back; a larger one than is kept today comes back trimmed. Errors:
+/// DATA_LOSS when the bytes are not a session.
 std::string EncodeSession(const Session& session);
 Result<Session> DecodeSession(const std::string& bytes);
 
 /// Drops the oldest messages (never the system message in front) until the session is within
-/// kMostSessionMessages and kMostSessionBytes.
+/// kMostSessionMessages and kMostSessionBytes, and begins with a question if it has one: chat templates
+/// refuse an answer in front.
 void TrimSession(Session& session);
 
 }  // namespace conclave::router
