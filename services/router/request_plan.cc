@@ -95,6 +95,10 @@ Result<RequestPlan> PlanOf(const v1::CompleteRequest& request) {
     return InvalidArgument("prompt has " + std::to_string(request.prompt().size()) + " bytes; at most " +
                            std::to_string(kMostPromptBytes) + " are allowed");
   }
+  if (request.prompt_token_ids_size() > static_cast<int>(kMostPromptTokens)) {
+    return InvalidArgument("prompt_token_ids has " + std::to_string(request.prompt_token_ids_size()) +
+                           " entries; at most " + std::to_string(kMostPromptTokens) + " are allowed");
+  }
   RequestPlan plan{
       .model = request.model(), .prompt = request.prompt(), .parse_special = request.parse_special()};
   plan.prompt_token_ids.assign(request.prompt_token_ids().begin(), request.prompt_token_ids().end());
