@@ -17,6 +17,7 @@ Status FairQueue::Add(const Ticket& ticket) {
   }
   Tenant& tenant = tenants_[ticket.tenant];
   if (tenant.waiting.empty() && tenant.running == 0) {
+    idle_.erase({tenant.charged_tokens, ticket.tenant});
     tenant.charged_tokens = std::max(tenant.charged_tokens, virtual_time_);
   }
   tenant.waiting.push_back(ticket);
@@ -36,6 +37,7 @@ std::optional<Ticket> FairQueue::Next() {
   Ticket ticket = next->waiting.front();
   next->waiting.pop_front();
   virtual_time_ = std::max(virtual_time_, next->charged_tokens);
+  while (!idle_.empty() && idle_.begin()->first <= virtual_time_) ForgetFirstIdle();
   next->charged_tokens += ticket.tokens;
   ++next->running;
   --queued_requests_;
@@ -49,7 +51,7 @@ void FairQueue::Finish(const Ticket& ticket, int64_t used_tokens) {
   Tenant& tenant = tenants_[ticket.tenant];
   tenant.charged_tokens -= ticket.tokens - std::min(used_tokens, ticket.tokens);
   --tenant.running;
-  Forget(ticket.tenant);
+  LeaveIfIdle(ticket.tenant);
 }
 
 bool FairQueue::Remove(uint64_t id) {
@@ -60,19 +62,24 @@ bool FairQueue::Remove(uint64_t id) {
     --queued_requests_;
     queued_tokens_ -= it->tokens;
     tenant.waiting.erase(it);
-    Forget(std::string(name));
+    LeaveIfIdle(name);
     return true;
   }
   return false;
 }
 
 /// A tenant that neither waits nor runs, and owes nothing beyond the virtual time, needs no entry.
-void FairQueue::Forget(const std::string& name) {
-  const auto it = tenants_.find(name);
-  if (it == tenants_.end()) return;
-  const Tenant& tenant = it->second;
-  if (tenant.waiting.empty() && tenant.running == 0 && tenant.charged_tokens <= virtual_time_)
-    tenants_.erase(it);
+void FairQueue::LeaveIfIdle(const std::string& name) {
+  const Tenant& tenant = tenants_.at(name);
+  if (!tenant.waiting.empty() || tenant.running > 0) return;
+  idle_.emplace(tenant.charged_tokens, name);
+  const bool settled = idle_.begin()->first <= virtual_time_;
+  if (settled || static_cast<int64_t>(idle_.size()) > kMostIdleTenants) ForgetFirstIdle();
+}
+
+void FairQueue::ForgetFirstIdle() {
+  tenants_.erase(idle_.begin()->second);
+  idle_.erase(idle_.begin());
 }
 
 }  // namespace conclave::router

@@ -5,8 +5,10 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_set>
+#include <utility>
 
 #include "base/status.h"
 
@@ -28,7 +30,9 @@ struct FairQueueLimits {
 /// Who is served next: virtual-time fair queueing over tokens (Demers et al. 1989; VTC, arXiv 2401.00588).
 /// Each tenant has a counter of the tokens it was given; the waiting tenant with the smallest counter goes
 /// next, and one that was idle starts at the smallest counter of those that wait, so that idling saves up
-/// nothing. A tenant's own requests go in the order they came. Used by one thread at a time.
+/// nothing. A tenant's own requests go in the order they came. An idle tenant is remembered while it is ahead
+/// of the others; of at most kMostIdleTenants, those that are the least ahead are forgotten first. Used by
+/// one thread at a time.
 class FairQueue {
  public:
   explicit FairQueue(const FairQueueLimits& limits) : limits_(limits) {}
@@ -49,6 +53,8 @@ class FairQueue {
   int64_t queued_requests() const { return queued_requests_; }
   int64_t queued_tokens() const { return queued_tokens_; }
   int64_t running_requests() const { return static_cast<int64_t>(running_ids_.size()); }
+  /// Tenants that wait, run, or are remembered.
+  int64_t known_tenants() const { return static_cast<int64_t>(tenants_.size()); }
 
  private:
   struct Tenant {
@@ -57,11 +63,13 @@ class FairQueue {
     int64_t running = 0;
   };
 
-  void Forget(const std::string& name);
+  void LeaveIfIdle(const std::string& name);
+  void ForgetFirstIdle();
 
   FairQueueLimits limits_;
   std::map<std::string, Tenant> tenants_;
-  int64_t virtual_time_ = 0;  ///< the smallest counter that was served last
+  std::set<std::pair<int64_t, std::string>> idle_;  ///< counters and names of tenants that do nothing
+  int64_t virtual_time_ = 0;                        ///< the smallest counter that was served last
   int64_t queued_requests_ = 0;
   int64_t queued_tokens_ = 0;
   std::unordered_set<uint64_t> running_ids_;

@@ -19,6 +19,8 @@ inline constexpr uint32_t kMostTopN = 20;
 /// Messages that a stored conversation keeps: the oldest pairs go first.
 inline constexpr size_t kMostSessionMessages = 1024;
 inline constexpr size_t kMostSessionBytes = 8 << 20;
+/// Tenants that do nothing now but were given more than others, and must wait for them when they come again.
+inline constexpr int64_t kMostIdleTenants = 1024;
 /// How soon a refused request may come again.
 inline constexpr int64_t kRetryAfterMs = 1000;
 /// The longest that a request may take when its client sets no deadline, in milliseconds.

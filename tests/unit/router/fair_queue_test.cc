@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "services/router/limits.h"
+
 namespace conclave::router {
 namespace {
 
@@ -130,6 +132,57 @@ TEST(FairQueueTest, FinishOfATicketThatNeverRanChangesNothing) {
   ASSERT_TRUE(queue.Add(For("a", 2, 10)).ok());
   ASSERT_TRUE(queue.Next().has_value());
   EXPECT_FALSE(queue.Next().has_value()) << "only one may run";
+}
+
+TEST(FairQueueTest, IdleDebtorsAreForgottenWhenOthersCaughtUp) {
+  FairQueue queue({.running_requests = 1});
+  uint64_t id = 0;
+  auto serve = [&](const std::string& tenant, int64_t tokens) {
+    ASSERT_TRUE(queue.Add(For(tenant, ++id, tokens)).ok());
+    queue.Finish(*queue.Next(), tokens);
+  };
+  serve("debtor", 1000);
+  EXPECT_EQ(queue.known_tenants(), 1) << "what it got is remembered";
+  for (int i = 0; i < 11; ++i) serve("other", 100);
+  EXPECT_EQ(queue.known_tenants(), 1) << "the other one is ahead of it now, and owes it nothing";
+}
+
+TEST(FairQueueTest, NamesThatNeverComeAgainDoNotFillTheMemory) {
+  FairQueue queue({.running_requests = 4});
+  for (uint64_t id = 1; id <= 20'000; ++id) {
+    ASSERT_TRUE(queue.Add(For("hostile-" + std::to_string(id), id, 1000)).ok());
+    const auto ticket = queue.Next();
+    ASSERT_TRUE(ticket.has_value());
+    queue.Finish(*ticket, 1000);
+  }
+  EXPECT_LE(queue.known_tenants(), kMostIdleTenants);
+}
+
+TEST(FairQueueTest, SmallestDebtsAreForgottenFirst) {
+  FairQueue queue({.running_requests = 1});
+  uint64_t id = 0;
+  auto serve = [&](const std::string& tenant, int64_t tokens) {
+    ASSERT_TRUE(queue.Add(For(tenant, ++id, tokens)).ok());
+    queue.Finish(*queue.Next(), tokens);
+  };
+  serve("large debtor", 100'000);
+  for (int64_t i = 0; i < 3 * kMostIdleTenants; ++i) serve("hostile-" + std::to_string(i), 1000);
+  ASSERT_TRUE(queue.Add(For("large debtor", 1'000'001, 10)).ok());
+  ASSERT_TRUE(queue.Add(For("newcomer", 1'000'002, 10)).ok());
+  EXPECT_EQ(queue.Next()->tenant, "newcomer");
+}
+
+TEST(FairQueueTest, DebtorThatComesAgainStillWaitsForTheOthers) {
+  FairQueue queue({.running_requests = 1});
+  ASSERT_TRUE(queue.Add(For("debtor", 1, 1000)).ok());
+  queue.Finish(*queue.Next(), 1000);
+  for (uint64_t id = 2; id <= 6; ++id) ASSERT_TRUE(queue.Add(For("debtor", id, 100)).ok());
+  for (uint64_t id = 7; id <= 11; ++id) ASSERT_TRUE(queue.Add(For("other", id, 100)).ok());
+  for (uint64_t id = 7; id <= 11; ++id) {
+    const auto ticket = queue.Next();
+    EXPECT_EQ(ticket->id, id);
+    queue.Finish(*ticket, 100);
+  }
 }
 
 }  // namespace
