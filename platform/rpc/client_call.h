@@ -105,8 +105,7 @@ class ClientBidiStream {
     std::function<void(Response)> on_message;
     /// Exactly once, as the last one.
     std::function<void(Status)> on_done;
-    /// Each time the write queue, after having been more than half full, is at most a quarter full. May be
-    /// empty.
+    /// Each time an open stream has become writable again. May be empty.
     std::function<void()> on_writable = nullptr;
   };
 
@@ -133,7 +132,8 @@ class ClientBidiStream {
   /// or because this message found the queue full, which cancels the call; on_done then gets
   /// RESOURCE_EXHAUSTED.
   bool Write(Request request) { return reactor_->Write(std::move(request)); }
-  /// Less than half of the queue is used.
+  /// Back-pressure: false from when the queue is more than half full until it is at most a quarter full, and
+  /// when nothing more can be written.
   bool writable() const { return reactor_->writable(); }
   /// Tells the server, after what is queued, that nothing more will be written.
   void HalfClose() { reactor_->HalfClose(); }

@@ -156,14 +156,14 @@ class ClientBidi final : public ClientReading<grpc::ClientBidiReactor<Request, R
       return false;
     }
     queue_.Push(std::move(request), bytes);
-    if (!queue_.AtMost(2)) told_full_ = true;
+    if (!queue_.AtMost(2)) filled_ = true;
     AdvanceWritingLocked();
     return true;
   }
 
   bool writable() {
     std::lock_guard lock(this->mutex_);
-    return !writes_over_ && !half_closed_ && queue_.AtMost(2);
+    return !writes_over_ && !half_closed_ && !filled_;
   }
 
   void HalfClose() {
@@ -186,8 +186,8 @@ class ClientBidi final : public ClientReading<grpc::ClientBidiReactor<Request, R
       queue_.PopFront();
       if (!ok) EndWritesLocked();
       AdvanceWritingLocked();
-      if (told_full_ && !writes_over_ && queue_.AtMost(4)) {
-        told_full_ = false;
+      if (filled_ && !writes_over_ && queue_.AtMost(4)) {
+        filled_ = false;
         tell = true;
       }
     }
@@ -226,7 +226,7 @@ class ClientBidi final : public ClientReading<grpc::ClientBidiReactor<Request, R
   std::function<void()> on_writable_;
   MessageQueue<Request> queue_;
   bool writing_ = false;
-  bool told_full_ = false;
+  bool filled_ = false;  // more than half full, and not yet at most a quarter full again
   bool half_closed_ = false;
   bool writes_over_ = false;
 };

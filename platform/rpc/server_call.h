@@ -63,14 +63,19 @@ class ServerStream {
   /// Ends the stream after what is queued has been written. Only the first Finish counts.
   void Finish(Status status) { core_->Finish(std::move(status)); }
 
+  /// Ends the stream without writing what is queued; OnCancel's callback runs. Does nothing after Finish.
+  void Abort(Status status) { core_->Abort(std::move(status)); }
+
   /// `callback` runs once when nobody reads any more: the client cancelled or vanished, its deadline passed,
-  /// or the queue overflowed. At once when that has happened already. It is dropped by Finish.
+  /// the queue overflowed, or the stream was aborted. At once when that has happened already. It is dropped
+  /// by Finish.
   void OnCancel(std::function<void()> callback) { core_->OnCancel(std::move(callback)); }
   bool cancelled() const { return core_->cancelled(); }
 
-  /// Less than half of the queue is used.
+  /// Back-pressure: false from when the queue is more than half full until it is at most a quarter full, and
+  /// when the stream is over.
   bool writable() const { return core_->writable(); }
-  /// `callback` runs each time the queue, after having been more than half full, is at most a quarter full.
+  /// `callback` runs each time an open stream has become writable again.
   void OnWritable(std::function<void()> callback) { core_->OnWritable(std::move(callback)); }
 
  private:

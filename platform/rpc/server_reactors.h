@@ -130,7 +130,7 @@ class ServerStreamCore : public CallState {
       return false;
     }
     queue_.Push(std::move(response), bytes);
-    if (!queue_.AtMost(2)) told_full_ = true;
+    if (!queue_.AtMost(2)) filled_ = true;
     AdvanceLocked();
     return true;
   }
@@ -142,9 +142,14 @@ class ServerStreamCore : public CallState {
     FinishLocked(std::move(status), &dropped);
   }
 
+  void Abort(Status status) {
+    std::unique_lock lock(mutex_);
+    if (!finish_requested_) EndLocked(lock, std::move(status));
+  }
+
   bool writable() const {
     std::lock_guard lock(mutex_);
-    return !finish_requested_ && !cancelled_ && queue_.AtMost(2);
+    return !finish_requested_ && !cancelled_ && !filled_;
   }
 
   void OnWritable(std::function<void()> callback) {
@@ -160,8 +165,8 @@ class ServerStreamCore : public CallState {
       queue_.PopFront();
       if (!ok) queue_.DropAfter(0);
       AdvanceLocked();
-      if (ok && told_full_ && queue_.AtMost(4)) {
-        told_full_ = false;
+      if (ok && filled_ && queue_.AtMost(4)) {
+        filled_ = false;
         callback = on_writable_;
       }
     }
@@ -232,7 +237,7 @@ class ServerStreamCore : public CallState {
   StreamOperations<Response>* operations_;  // null once told to finish
   MessageQueue<Response> queue_;
   bool writing_ = false;
-  bool told_full_ = false;
+  bool filled_ = false;  // more than half full, and not yet at most a quarter full again
   Status final_status_;
   std::shared_ptr<std::function<void()>> on_writable_;
 };

@@ -171,6 +171,61 @@ TEST_F(StreamTest, AReaderThatStopsEndsInResourceExhausted) {
   EXPECT_EQ(seen_->done.Wait()->code(), StatusCode::kResourceExhausted);
 }
 
+TEST_F(StreamTest, AStreamThatFilledUpIsWritableAgainWhenMostOfItIsRead) {
+  Promised<bool> writable;
+  Promised<ChatStream> held;
+  router_service_.options = {.max_queued_messages = 16, .max_queued_bytes = 1u << 30};
+  router_service_.on_chat = [&](const CallContext&, ChatStream stream) {
+    stream->OnWritable([&] { writable.Set(true); });
+    held.Set(stream);
+  };
+  StartServer();
+  const auto reader = Chat(seen_);
+  reader->PauseReading();
+  const auto stream = *held.Wait();
+  size_t written = 0;
+  // More than any window between the two: the queue must fill, and a patient writer leaves half of it.
+  for (; stream->writable(); ++written) {
+    ASSERT_TRUE(stream->Write(Delta(std::string(1u << 20, 'x'))));
+    ASSERT_LT(written, 1000u);
+  }
+  EXPECT_FALSE(writable.is_set());
+  EXPECT_FALSE(stream->cancelled());
+  reader->ResumeReading();
+  ASSERT_TRUE(writable.Wait());
+  EXPECT_TRUE(stream->writable());
+  stream->Finish(Status::Ok());
+  EXPECT_TRUE(seen_->done.Wait()->ok());
+  EXPECT_EQ(seen_->messages, written);
+}
+
+TEST_F(StreamTest, AnAbortedStreamDropsWhatWaits) {
+  Promised<bool> cancelled;
+  Promised<ChatStream> held;
+  router_service_.options = {.max_queued_messages = 64, .max_queued_bytes = 1u << 30};
+  router_service_.on_chat = [&](const CallContext&, ChatStream stream) {
+    stream->OnCancel([&] { cancelled.Set(true); });
+    held.Set(stream);
+  };
+  StartServer();
+  const auto reader = Chat(seen_);
+  reader->PauseReading();
+  const auto stream = *held.Wait();
+  size_t written = 0;
+  for (; stream->writable(); ++written) {
+    ASSERT_TRUE(stream->Write(Delta(std::string(1u << 20, 'x'))));
+    ASSERT_LT(written, 1000u);
+  }
+  stream->Abort(ResourceExhausted("too slow"));
+  EXPECT_TRUE(cancelled.is_set());
+  EXPECT_FALSE(stream->writable());
+  EXPECT_FALSE(stream->Write(Delta("too late")));
+  reader->ResumeReading();
+  EXPECT_EQ(seen_->done.Wait(), ResourceExhausted("too slow"));
+  EXPECT_LT(seen_->messages, written);
+  stream->Abort(Internal("only the first end counts"));
+}
+
 TEST_F(StreamTest, APatientWriterIsToldWhenToGoOn) {
   std::atomic<int> left{200};
   router_service_.options = {.max_queued_messages = 16, .max_queued_bytes = 1u << 30};
