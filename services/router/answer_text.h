@@ -19,6 +19,9 @@ class AnswerText {
   /// Tokens went to the tokenizer; their text will come back in the same order.
   void Expect(const v1::SequenceEvent& tokens);
 
+  /// How many times Expect was called whose text has not come.
+  size_t expected() const { return expected_.size(); }
+
   /// The text of the oldest expected tokens came (`last`: and no more will). The delta holds what is certain.
   v1::AnswerDelta Take(const std::string& text, bool last);
 

@@ -219,11 +219,21 @@ void RequestActor::OnTokens(const TokensMade& message) {
     end_ = event.end();
     if (end_.error_code() != 0) return Fail(ErrorOf(end_));
   }
-  answer_.Expect(event);
-  std::vector<int32_t> tokens(event.token_ids().begin(), event.token_ids().end());
-  const bool ended_itself = event.has_end() && end_.finish_reason() == v1::FINISH_REASON_STOP;
-  if (ended_itself && !tokens.empty()) tokens.pop_back();  // The end token is not part of the text.
-  backends_->PushText(text_id_, tokens, event.has_end());
+  unpushed_.push_back(event);
+  PushTokens();
+}
+
+/// Part by part and never several as one: where a stop text ends the answer must not depend on who was slow.
+void RequestActor::PushTokens() {
+  while (!unpushed_.empty() && answer_.expected() < kMostPartsInFlight) {
+    const v1::SequenceEvent event = std::move(unpushed_.front());
+    unpushed_.pop_front();
+    answer_.Expect(event);
+    std::vector<int32_t> tokens(event.token_ids().begin(), event.token_ids().end());
+    const bool ended_itself = event.has_end() && end_.finish_reason() == v1::FINISH_REASON_STOP;
+    if (ended_itself && !tokens.empty()) tokens.pop_back();  // The end token is not part of the text.
+    backends_->PushText(text_id_, tokens, event.has_end());
+  }
 }
 
 void RequestActor::OnText(const TextMade& message) {
@@ -234,7 +244,7 @@ void RequestActor::OnText(const TextMade& message) {
   }
   v1::AnswerDelta delta = answer_.Take(message.part->text(), message.part->last());
   if (!delta.text().empty() || delta.token_ids_size() > 0) sink_->Delta(std::move(delta));
-  if (!message.part->last() && !answer_.stopped()) return;
+  if (!message.part->last() && !answer_.stopped()) return PushTokens();
   text_open_ = false;
   backends_->EndText(text_id_, !message.part->last());
   if (answer_.stopped()) EndAtStopText();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -72,6 +73,7 @@ class RequestActor : public caf::event_based_actor {
   void OnPrompt(const PromptReady& message);
   void OnTurn(const TurnGranted& message);
   void OnTokens(const TokensMade& message);
+  void PushTokens();
   void OnText(const TextMade& message);
   void StopDecoding();
   void EndAtStopText();
@@ -95,6 +97,7 @@ class RequestActor : public caf::event_based_actor {
   std::optional<Ticket> ticket_;
   uint64_t sequence_id_ = 0;
   bool decoding_ = false;
+  std::deque<v1::SequenceEvent> unpushed_;  ///< at most the request's max_tokens
   uint64_t text_id_ = 0;
   bool text_open_ = false;
   AnswerText answer_;

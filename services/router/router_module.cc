@@ -15,7 +15,8 @@ class RouterModule final : public platform::ServiceModule {
   RouterModule(const platform::ModuleContext& context, caf::actor admission, caf::actor sessions)
       : admission_(std::move(admission)),
         sessions_(std::move(sessions)),
-        backends_(std::make_shared<ServiceBackends>(context.channels, admission_, sessions_)),
+        backends_(std::make_shared<ServiceBackends>(context.channels, admission_, sessions_,
+                                                    context.config.limits.running_sequences)),
         service_(context.actors, backends_, sessions_,
                  context.config.limits.queued_requests + context.config.limits.running_sequences) {}
 

@@ -1,5 +1,6 @@
 #include "services/router/service_backends.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "platform/rpc/client_call.h"
@@ -45,11 +46,21 @@ Result<std::unique_ptr<typename Stub::StubInterface>> OptionalStubFor(platform::
   return stub;
 }
 
+/// Room for all parts that running answers may have in flight, and as much again for those that have just
+/// ended.
+platform::StreamOptions TextQueue(int64_t running_requests) {
+  const size_t parts = 2 * kMostPartsInFlight * static_cast<size_t>(running_requests);
+  return {.max_queued_messages = std::max(platform::kDefaultQueuedMessages, parts)};
+}
+
 }  // namespace
 
 ServiceBackends::ServiceBackends(platform::ChannelRegistry& channels, caf::actor admission,
-                                 caf::actor sessions)
-    : channels_(channels), admission_(std::move(admission)), sessions_(std::move(sessions)) {}
+                                 caf::actor sessions, int64_t running_requests)
+    : channels_(channels),
+      admission_(std::move(admission)),
+      sessions_(std::move(sessions)),
+      text_queue_(TextQueue(running_requests)) {}
 
 Status ServiceBackends::Open() {
   CONCLAVE_ASSIGN_OR_RETURN(tokenizer_, StubFor<v1::TokenizerService>(channels_, "tokenizer"));
@@ -73,7 +84,8 @@ Status ServiceBackends::Open() {
   decode_ = std::make_shared<DecodeStream>(
       [this](DecodeStream::Stream::Callbacks callbacks) -> Result<std::shared_ptr<DecodeStream::Stream>> {
         return DecodeStream::Stream::Start(tokenizer_->async(), &TokenizerAsync::Decode,
-                                           std::make_unique<grpc::ClientContext>(), std::move(callbacks));
+                                           std::make_unique<grpc::ClientContext>(), std::move(callbacks),
+                                           text_queue_);
       },
       [](v1::DecodeResponse response) {
         std::vector<std::pair<uint64_t, v1::DecodeResponse>> items;

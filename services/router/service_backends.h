@@ -11,6 +11,7 @@
 #include "conclave/v1/retriever.grpc.pb.h"
 #include "conclave/v1/tokenizer.grpc.pb.h"
 #include "platform/rpc/channels.h"
+#include "platform/rpc/message_queue.h"
 #include "services/router/backends.h"
 #include "services/router/shared_stream.h"
 
@@ -20,8 +21,9 @@ namespace conclave::router {
 class ServiceBackends final : public Backends, public std::enable_shared_from_this<ServiceBackends> {
  public:
   /// Channels are looked up when first used: services of this process listen only after the modules were
-  /// made.
-  ServiceBackends(platform::ChannelRegistry& channels, caf::actor admission, caf::actor sessions);
+  /// made. `running_requests`: as many as have their turn at once.
+  ServiceBackends(platform::ChannelRegistry& channels, caf::actor admission, caf::actor sessions,
+                  int64_t running_requests);
 
   /// Opens the channels and prepares the shared streams. After it, every method may be called.
   Status Open();
@@ -58,6 +60,7 @@ class ServiceBackends final : public Backends, public std::enable_shared_from_th
   platform::ChannelRegistry& channels_;
   const caf::actor admission_;
   const caf::actor sessions_;
+  const platform::StreamOptions text_queue_;
   std::unique_ptr<v1::TokenizerService::StubInterface> tokenizer_;
   std::unique_ptr<v1::DecoderService::StubInterface> decoder_;
   std::unique_ptr<v1::RetrieverService::StubInterface> retriever_;  ///< null when not configured

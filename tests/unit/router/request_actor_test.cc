@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "services/router/limits.h"
 #include "tests/unit/router/request_fixture.h"
 
 namespace conclave::router {
@@ -79,6 +80,40 @@ TEST_F(RequestTest, AnswerThatCouldNotBeRecordedStillEndsWell) {
   Answer(backends_->record, Result<v1::RecordResponse>(Unavailable("no feedback service")));
   ASSERT_EQ(answer_->finished.size(), 1u);
   EXPECT_EQ(answer_->finished[0].vote_token(), "");
+}
+
+TEST_F(RequestTest, SlowTokenizerGetsSomePartsAtOnceAndAllInOrder) {
+  constexpr auto kMost = static_cast<int32_t>(kMostPartsInFlight);
+  constexpr int32_t kTokens = 3 * kMost;
+  StartAnswer(ChatPlan("Count"));
+  for (int32_t token = 0; token < kTokens - 1; ++token) MakeTokens({token});
+  MakeTokens({kTokens - 1}, v1::FINISH_REASON_LENGTH);
+  EXPECT_EQ(backends_->pushed.size(), kMostPartsInFlight) << "the stream that all share would fill up";
+  for (int32_t token = 0; token < kTokens; ++token) {
+    MakeText(std::to_string(token) + " ", token == kTokens - 1);
+    EXPECT_EQ(backends_->pushed.size(), static_cast<size_t>(std::min(kTokens, token + 1 + kMost)));
+  }
+  MakeRecord();
+  for (int32_t token = 0; token < kTokens; ++token) {
+    EXPECT_THAT(backends_->pushed[token], Pair(ElementsAre(token), token == kTokens - 1));
+    EXPECT_EQ(answer_->token_ids[token], token);
+  }
+  ASSERT_EQ(answer_->finished.size(), 1u);
+  EXPECT_EQ(answer_->finished[0].usage().completion_tokens(), static_cast<uint32_t>(kTokens));
+}
+
+TEST_F(RequestTest, StopTextDropsTheTokensThatWaitForTheTokenizer) {
+  RequestPlan plan = ChatPlan("Count");
+  plan.sampling.add_stop("END");
+  StartAnswer(std::move(plan));
+  for (size_t part = 0; part < kMostPartsInFlight + 3; ++part) MakeTokens({7});
+  MakeText("one END two");
+  EXPECT_EQ(backends_->pushed.size(), kMostPartsInFlight);
+  EXPECT_THAT(backends_->ended_texts, ElementsAre(Pair(FakeBackends::kTextId, true)));
+  MakeText(" three");  // Already on its way.
+  MakeRecord();
+  EXPECT_EQ(answer_->text, "one ");
+  EXPECT_EQ(answer_->finished[0].usage().completion_tokens(), 1u);
 }
 
 TEST_F(RequestTest, StopTextEndsTheAnswerAndTheSequence) {

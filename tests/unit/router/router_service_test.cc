@@ -53,20 +53,32 @@ class AnsweringBackends final : public Backends {
   void Acquire(const Ticket&, Callback<Status> done) override { done(Status::Ok()); }
   void Release(const Ticket&, int64_t) override { ++released; }
   uint64_t StartSequence(v1::AdmitSequence, Callback<Result<v1::SequenceEvent>> event) override {
-    if (endless) return 1;
+    if (endless) {
+      std::lock_guard lock(mutex_);
+      sequences_.push_back(std::move(event));
+      ++started;
+      return sequences_.size();
+    }
     v1::SequenceEvent made;
     made.add_token_ids(7);
     made.mutable_end()->set_finish_reason(v1::FINISH_REASON_LENGTH);
     event(std::move(made));
-    return 1;
+    return kEndedSequence;
   }
-  void EndSequence(uint64_t, bool still_running) override { stopped += still_running ? 1 : 0; }
+  void EndSequence(uint64_t id, bool still_running) override {
+    {
+      std::lock_guard lock(mutex_);
+      if (id != kEndedSequence) sequences_[id - 1] = nullptr;
+    }
+    stopped += still_running ? 1 : 0;
+  }
   uint64_t BeginText(Callback<Result<v1::DecodeResponse>> part) override {
     std::lock_guard lock(mutex_);
     texts_.push_back(std::move(part));
     return texts_.size() - 1;
   }
   void PushText(uint64_t id, const std::vector<int32_t>&, bool last) override {
+    ++pushed;
     Callback<Result<v1::DecodeResponse>> part;
     {
       std::lock_guard lock(mutex_);
@@ -87,13 +99,30 @@ class AnsweringBackends final : public Backends {
     done(std::move(response));
   }
 
+  /// One token more for the endless answer that was started as the `index`-th, if it goes on.
+  void MakeToken(size_t index) {
+    Callback<Result<v1::SequenceEvent>> event;
+    {
+      std::lock_guard lock(mutex_);
+      event = sequences_[index];
+    }
+    v1::SequenceEvent made;
+    made.add_token_ids(7);
+    if (event) event(std::move(made));
+  }
+
   std::atomic<bool> endless = false;
+  std::atomic<int> started = 0;  ///< endless answers
+  std::atomic<int> pushed = 0;
   std::atomic<int> stopped = 0;
   std::atomic<int> released = 0;
 
  private:
+  static constexpr uint64_t kEndedSequence = 0;  // the id of an answer that was complete at once
+
   std::mutex mutex_;
-  std::vector<Callback<Result<v1::DecodeResponse>>> texts_;  // guarded by mutex_
+  std::vector<Callback<Result<v1::DecodeResponse>>> texts_;     // guarded by mutex_
+  std::vector<Callback<Result<v1::SequenceEvent>>> sequences_;  // guarded by mutex_
 };
 
 /// The public face behind an in-process channel.
@@ -231,6 +260,32 @@ TEST_F(RouterServiceTest, VanishedClientStopsItsSequence) {
   answer->context.TryCancel();
   EXPECT_EQ(answer->reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
   EXPECT_TRUE(Eventually([&] { return backends_->stopped == 1 && backends_->released == 1; }));
+}
+
+TEST_F(RouterServiceTest, ClientThatDoesNotReadLosesItsOwnAnswerAndNobodyElses) {
+  constexpr int kMoreThanAStreamHolds = 200'000;
+  backends_->endless = true;
+  auto sleeping = Open();
+  ASSERT_TRUE(Eventually([&] { return backends_->started == 1; }));
+  auto reading = Open();
+  ASSERT_TRUE(Eventually([&] { return backends_->started == 2; }));
+  v1::ChatResponse event;
+  int made = 0;
+  while (backends_->stopped == 0) {
+    ASSERT_LT(made, kMoreThanAStreamHolds) << "the answer is made although nobody reads it";
+    for (int burst = 0; burst < 100; ++burst, ++made) backends_->MakeToken(0);
+    ASSERT_TRUE(Eventually([&] { return backends_->pushed >= made || backends_->stopped == 1; }));
+    backends_->MakeToken(1);
+    ASSERT_TRUE(reading->reader->Read(&event)) << "another client's answer was lost";
+    EXPECT_EQ(event.delta().text(), "Hi");
+  }
+  EXPECT_TRUE(Eventually([&] { return backends_->released == 1; }));
+  while (sleeping->reader->Read(&event)) EXPECT_EQ(event.delta().text(), "Hi");
+  EXPECT_EQ(sleeping->reader->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  backends_->MakeToken(1);
+  EXPECT_TRUE(reading->reader->Read(&event));
+  reading->context.TryCancel();
+  EXPECT_EQ(reading->reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
 }
 
 TEST_F(RouterServiceTest, DeadlineStopsItsSequence) {
