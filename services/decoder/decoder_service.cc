@@ -10,11 +10,15 @@ namespace {
 
 using GenerateStream = platform::BidiServerStream<v1::GenerateRequest, v1::GenerateResponse>;
 
-/// Writes a stream's events as frames. A client that does not read loses its stream, not the others'.
+/// Writes a stream's events as frames: one a step while the stream is writable. What is told while it is not
+/// (refusals, cancellations) goes to the other half of its queue, and a client that asks for more of that
+/// than fits loses its stream.
 class StreamSink final : public EventSink {
  public:
   explicit StreamSink(std::shared_ptr<GenerateStream> stream) : stream_(std::move(stream)) {}
   void Deliver(std::vector<SequenceEvent> events) override { stream_->Write(ToWire(events)); }
+  bool Ready() const override { return stream_->writable(); }
+  void Abort(conclave::Status error) override { stream_->Abort(std::move(error)); }
 
  private:
   std::shared_ptr<GenerateStream> stream_;
@@ -37,6 +41,7 @@ grpc::ServerBidiReactor<v1::GenerateRequest, v1::GenerateResponse>* DecoderServi
       context, [this](const platform::CallContext&, std::shared_ptr<GenerateStream> stream) {
         auto sink = std::make_shared<StreamSink>(stream);
         stream->OnCancel([scheduler = scheduler_, sink] { caf::anon_send(scheduler, CloseMessage{sink}); });
+        stream->OnWritable([scheduler = scheduler_] { caf::anon_send(scheduler, ReadyMessage{}); });
         // A client that writes no more has left: its sequences would speak to nobody.
         std::weak_ptr<GenerateStream> weak = stream;
         stream->OnHalfClose([scheduler = scheduler_, sink, weak] {
@@ -63,6 +68,7 @@ grpc::ServerUnaryReactor* DecoderService::Status(grpc::CallbackServerContext* co
         auto answer = [reply, status = description_,
                        draining = draining()](const SchedulerStatus& now) mutable {
           status.set_running_sequences(static_cast<uint32_t>(now.running));
+          status.set_paused_sequences(static_cast<uint32_t>(now.paused));
           status.set_queued_sequences(static_cast<uint32_t>(now.queued));
           status.set_queued_tokens(static_cast<uint64_t>(now.queued_tokens));
           status.set_kv_bytes_used(static_cast<uint64_t>(now.kv_bytes_used));

@@ -13,6 +13,10 @@ inline constexpr int64_t kDefaultMaxTokens = 512;
 /// How soon a refused request may come again.
 inline constexpr int64_t kRetryAfterMs = 1000;
 
+/// How long a client that does not read may keep its sequences, with their places in the cache, in
+/// milliseconds. To go on it must have read a quarter of its stream's queue in that time: 256 steps.
+inline constexpr int64_t kLongestPauseMs = 30'000;
+
 /// What the operator sets (configuration: limits).
 struct DecoderLimits {
   int64_t running_sequences = 64;
@@ -21,6 +25,8 @@ struct DecoderLimits {
   /// Tokens that one step computes at most: prompts are cut into chunks, so that running answers keep
   /// flowing.
   int64_t step_tokens = 256;
+  /// Not the operator's: tests choose it.
+  int64_t longest_pause_ms = kLongestPauseMs;
 };
 
 }  // namespace conclave::decoder

@@ -1,6 +1,7 @@
 #include "services/decoder/scheduler.h"
 
 #include <algorithm>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -99,35 +100,63 @@ void Scheduler::CancelAll(const EventSink* sink) {
 }
 
 SchedulerStatus Scheduler::Snapshot() const {
+  const auto paused = std::count_if(running_.begin(), running_.end(),
+                                    [&](const auto& s) { return paused_.Contains(s->request.sink); });
   return {.running = static_cast<int64_t>(running_.size()),
+          .paused = static_cast<int64_t>(paused),
           .queued = static_cast<int64_t>(queue_.size()),
           .queued_tokens = queued_tokens_,
           .kv_bytes_used = pool_.used_bytes(),
           .kv_bytes_total = pool_.total_bytes()};
 }
 
+std::optional<Clock::time_point> Scheduler::PauseEnds() const {
+  const auto since = paused_.OldestSince();
+  if (!since.has_value()) return std::nullopt;
+  return *since + std::chrono::milliseconds(limits_.longest_pause_ms);
+}
+
+void Scheduler::AskStreams(Clock::time_point now) {
+  std::set<std::shared_ptr<EventSink>> streams;
+  for (const auto& sequence : running_) streams.insert(sequence->request.sink);
+  for (const SequenceRequest& request : queue_) streams.insert(request.sink);
+  paused_.Ask(streams, now);
+  const std::chrono::milliseconds longest(limits_.longest_pause_ms);
+  for (const auto& stream : paused_.RemovePausedSince(now - longest)) {
+    stream->Abort(ResourceExhausted("the reader is too slow: it took next to nothing for " +
+                                    std::to_string(longest.count()) +
+                                    " ms while sequences waited for it; read faster or ask for less"));
+    CancelAll(stream.get());
+  }
+}
+
 void Scheduler::Join(Clock::time_point now) {
-  while (!queue_.empty() && static_cast<int64_t>(running_.size()) < limits_.running_sequences) {
-    SequenceRequest& next = queue_.front();
-    const int64_t longest = PromptTokens(next) + next.max_tokens;
+  auto next = queue_.begin();
+  while (next != queue_.end() && static_cast<int64_t>(running_.size()) < limits_.running_sequences) {
+    if (paused_.Contains(next->sink)) {
+      ++next;
+      continue;
+    }
+    const int64_t longest = PromptTokens(*next) + next->max_tokens;
     if (engine::KvBlocksFor(longest) > pool_.free_blocks()) return;
-    auto sequence = std::make_unique<Sequence>(std::move(next), pool_);
+    auto sequence = std::make_unique<Sequence>(std::move(*next), pool_);
     (void)sequence->cache.Reserve(longest);  // Cannot fail: the free blocks were just counted.
     queued_tokens_ -= longest;
-    queue_.pop_front();
+    next = queue_.erase(next);
     sequence->started = now;
     running_.push_back(std::move(sequence));
   }
 }
 
 std::span<const engine::SequenceStep> Scheduler::Plan(Clock::time_point now) {
+  AskStreams(now);
   Join(now);
   plan_.clear();
   planned_sequences_.clear();
   sampled_sequences_.clear();
   int64_t budget = limits_.step_tokens;
   for (const auto& sequence : running_) {
-    if (sequence->InPrompt()) continue;
+    if (sequence->InPrompt() || paused_.Contains(sequence->request.sink)) continue;
     plan_.push_back({.cache = &sequence->cache, .tokens = {&sequence->last_token, 1}, .logits_rows = 1});
     planned_sequences_.push_back(sequence.get());
     sampled_sequences_.push_back(sequence.get());
@@ -136,7 +165,7 @@ std::span<const engine::SequenceStep> Scheduler::Plan(Clock::time_point now) {
   budget = std::max(budget, kLeastChunkTokens);
   for (const auto& sequence : running_) {
     if (budget == 0) break;
-    if (!sequence->InPrompt()) continue;
+    if (!sequence->InPrompt() || paused_.Contains(sequence->request.sink)) continue;
     const int64_t left = sequence->PromptLeft();
     const int64_t count = std::min(left, budget);
     const int32_t* first = sequence->request.prompt.data() + sequence->cache.length();

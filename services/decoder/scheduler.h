@@ -3,18 +3,21 @@
 #include <deque>
 #include <list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "base/result.h"
 #include "engine/model/transformer.h"
 #include "services/decoder/limits.h"
+#include "services/decoder/paused_streams.h"
 #include "services/decoder/sequence.h"
 
 namespace conclave::decoder {
 
 struct SchedulerStatus {
   int64_t running = 0;
+  int64_t paused = 0;  ///< of the running ones
   int64_t queued = 0;
   int64_t queued_tokens = 0;
   int64_t kv_bytes_used = 0;
@@ -23,8 +26,12 @@ struct SchedulerStatus {
 
 /// Continuous batching (Orca, OSDI 2022) with chunked prompts (arXiv 2308.16369): sequences join and leave at
 /// every step. A sequence joins only when the cache has room for its prompt and its longest answer, so a
-/// running sequence never runs out. Sequences wait in the order they came. Holds no thread and no clock of
-/// its own.
+/// running sequence never runs out. Sequences wait in the order they came.
+///
+/// The sequences of a stream that is not ready for more are left out of the steps: they keep their place in
+/// the cache, cost nothing, and hold up nobody who waits behind them. A pause never changes what a sequence
+/// computes. One that lasts DecoderLimits::longest_pause_ms ends the stream with RESOURCE_EXHAUSTED, so that
+/// its cache goes to others (docs/decisions/0009). Holds no thread and no clock of its own.
 class Scheduler {
  public:
   /// `vocabulary` and `context` are the model's. `pool` must outlive the scheduler.
@@ -44,8 +51,13 @@ class Scheduler {
   SchedulerStatus Snapshot() const;
 
   /// The next step: one token for each running answer, and prompt chunks up to DecoderLimits::step_tokens.
-  /// Valid until the next call of another method.
+  /// Empty when there is nothing to compute, or only for streams that are paused. Asks each stream once
+  /// whether it is ready, and ends those that were not for too long. Valid until the next call of another
+  /// method.
   std::span<const engine::SequenceStep> Plan(Clock::time_point now);
+
+  /// When a stream that was paused at the last Plan may be ended, if it stays so; nothing when none was.
+  std::optional<Clock::time_point> PauseEnds() const;
 
   /// Takes what the step made: `sampled[i]` for the i-th row of logits. Delivers events.
   void Complete(std::vector<Result<engine::SampledToken>> sampled, Clock::time_point now);
@@ -60,6 +72,7 @@ class Scheduler {
   using Running = std::list<std::unique_ptr<Sequence>>;
 
   Status Check(SequenceRequest& request) const;
+  void AskStreams(Clock::time_point now);
   void Join(Clock::time_point now);
   void Finish(Sequence& sequence, SequenceEnd end, Clock::time_point now);
   void Emit(const std::shared_ptr<EventSink>& sink, SequenceEvent event);
@@ -74,6 +87,7 @@ class Scheduler {
   std::deque<SequenceRequest> queue_;
   int64_t queued_tokens_ = 0;
   Running running_;
+  PausedStreams paused_;
 
   std::vector<engine::SequenceStep> plan_;
   std::vector<Sequence*> planned_sequences_;

@@ -14,16 +14,31 @@ caf::behavior SchedulerActor::make_behavior() {
         Admit(std::move(*message.request));
         ScheduleStep();
       },
-      [this](const CancelMessage& message) { scheduler_->Cancel(message.sink.get(), message.id); },
-      [this](const CloseMessage& message) { scheduler_->CancelAll(message.sink.get()); },
+      [this](const CancelMessage& message) {
+        scheduler_->Cancel(message.sink.get(), message.id);
+        ScheduleStep();  // Others may have waited for its place.
+      },
+      [this](const CloseMessage& message) {
+        scheduler_->CancelAll(message.sink.get());
+        ScheduleStep();
+      },
       [this](const DrainMessage&) { draining_ = true; },
+      [this](const ReadyMessage&) { ScheduleStep(); },
       [this](const SnapshotMessage& message) { message.reply(scheduler_->Snapshot()); },
       [this](const StepMessage&) {
         step_pending_ = false;
-        runner_->RunStep(*scheduler_);
+        RunStep();
+      },
+      [this](const PauseEndsMessage&) {
+        alarm_pending_ = false;
         ScheduleStep();
       },
   };
+}
+
+void SchedulerActor::on_exit() {
+  scheduler_.reset();
+  runner_.reset();
 }
 
 void SchedulerActor::Admit(SequenceRequest request) {
@@ -42,6 +57,24 @@ void SchedulerActor::ScheduleStep() {
   if (step_pending_ || !scheduler_->HasWork()) return;
   step_pending_ = true;
   send(this, StepMessage{});
+}
+
+/// A step that computed nothing is not followed by another: what it lacked, a message will bring.
+void SchedulerActor::RunStep() {
+  auto& clock = system().clock();
+  if (runner_->RunStep(*scheduler_, [&] { return clock.now(); })) {
+    ScheduleStep();
+  } else {
+    SetAlarm();
+  }
+}
+
+/// Pauses that begin later end later, so an alarm that is set already is early enough.
+void SchedulerActor::SetAlarm() {
+  const auto pause_ends = scheduler_->PauseEnds();
+  if (alarm_pending_ || !pause_ends.has_value()) return;
+  alarm_pending_ = true;
+  delayed_send(this, *pause_ends - system().clock().now(), PauseEndsMessage{});
 }
 
 }  // namespace conclave::decoder

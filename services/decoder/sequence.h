@@ -43,6 +43,11 @@ class EventSink {
   virtual ~EventSink() = default;
   /// All that one step made for this stream.
   virtual void Deliver(std::vector<SequenceEvent> events) = 0;
+  /// Whether the stream can take what another step makes. While it cannot, its sequences pause; when it can
+  /// again, the SchedulerActor is to be sent a ReadyMessage.
+  virtual bool Ready() const = 0;
+  /// Ends the stream with an error; what its reader has not taken is lost.
+  virtual void Abort(Status error) = 0;
 };
 
 /// A sequence as a client asked for it. `sink` and `id` together name it.

@@ -9,9 +9,9 @@ StepRunner::StepRunner(std::unique_ptr<engine::Transformer> model,
                        std::shared_ptr<engine::ThreadPool> pool)
     : model_(std::move(model)), feed_forward_(std::move(feed_forward)), pool_(std::move(pool)) {}
 
-void StepRunner::RunStep(Scheduler& scheduler) {
-  const auto steps = scheduler.Plan(Clock::now());
-  if (steps.empty()) return;
+bool StepRunner::RunStep(Scheduler& scheduler, const std::function<Clock::time_point()>& now) {
+  const auto steps = scheduler.Plan(now());
+  if (steps.empty()) return false;
   const std::vector<Sequence*>& sequences = scheduler.sampled_sequences();
   const int64_t vocabulary = architecture().vocabulary;
   const auto rows = static_cast<int64_t>(sequences.size());
@@ -20,7 +20,7 @@ void StepRunner::RunStep(Scheduler& scheduler) {
   const Status status = model_->Forward(steps, *feed_forward_, *pool_, logits_.data());
   if (!status.ok()) {
     scheduler.Fail(status);
-    return;
+    return true;
   }
   std::vector<Result<engine::SampledToken>> sampled(rows, engine::SampledToken{});
   pool_->ParallelFor(rows, 1, [&](int64_t begin, int64_t end) {
@@ -29,7 +29,8 @@ void StepRunner::RunStep(Scheduler& scheduler) {
           sequences[row]->sampler.Next({logits_.data() + row * vocabulary, static_cast<size_t>(vocabulary)});
     }
   });
-  scheduler.Complete(std::move(sampled), Clock::now());
+  scheduler.Complete(std::move(sampled), now());
+  return true;
 }
 
 }  // namespace conclave::decoder

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -20,8 +21,9 @@ class StepRunner {
 
   const engine::Architecture& architecture() const { return model_->architecture(); }
 
-  /// Plans, computes and completes one step. A failure ends the step's sequences with its status.
-  void RunStep(Scheduler& scheduler);
+  /// Plans, computes and completes one step; false when there was nothing to compute. A failure ends the
+  /// step's sequences with its status.
+  bool RunStep(Scheduler& scheduler, const std::function<Clock::time_point()>& now = &Clock::now);
 
  private:
   std::unique_ptr<engine::Transformer> model_;

@@ -1,12 +1,14 @@
 #pragma once
 
+#include <chrono>
+
 #include <caf/all.hpp>
 #include <caf/scheduler/test_coordinator.hpp>
 
 namespace conclave::testing {
 
-/// An actor system on CAF's deterministic scheduler: no message is handled until the test says so. Tests call
-/// it from one thread.
+/// An actor system on CAF's deterministic scheduler: no message is handled, and no time passes, until the
+/// test says so. Tests call it from one thread.
 class SteppedActors {
  public:
   caf::actor_system& system() { return system_; }
@@ -19,6 +21,11 @@ class SteppedActors {
 
   /// Whether a message waits.
   bool HasWork() { return coordinator().has_job(); }
+
+  /// Lets time pass; delayed messages that are due then wait to be handled.
+  void Advance(std::chrono::milliseconds time) { coordinator().advance_time(time); }
+  /// Whether a delayed message is under way.
+  bool HasTimer() { return coordinator().has_pending_timeout(); }
 
  private:
   struct Config : caf::actor_system_config {

@@ -12,10 +12,15 @@
 
 namespace conclave::decoder {
 
-/// Keeps what one client stream was told.
+/// Keeps what one client stream was told; the test says whether it is ready for more.
 class CollectingSink : public EventSink {
  public:
   void Deliver(std::vector<SequenceEvent> events) override { deliveries.push_back(std::move(events)); }
+  bool Ready() const override {
+    ++asked;
+    return ready;
+  }
+  void Abort(Status error) override { aborted.push_back(std::move(error)); }
 
   std::vector<int32_t> Tokens(uint64_t id) const {
     std::vector<int32_t> tokens;
@@ -35,6 +40,9 @@ class CollectingSink : public EventSink {
   }
 
   std::vector<std::vector<SequenceEvent>> deliveries;
+  std::vector<Status> aborted;
+  bool ready = true;
+  mutable int asked = 0;
 
  private:
   template <typename Visit>
