@@ -48,7 +48,7 @@ def test_copied_files_exist_and_are_all_the_launcher_needs():
     assert [source for source in sources if not (REPOSITORY / source).exists()] == []
     folders = re.search(r"source_folders=\(([^)]*)\)", (REPOSITORY / "conclave").read_text()).group(1).split()
     assert set(folders) <= set(sources)
-    assert {"conclave", "infra/packages.txt", "infra/models.tsv"} <= set(sources)
+    assert {"conclave", "infra/packages.txt", "infra/models.tsv", "infra/generation_config"} <= set(sources)
 
 
 def test_shell_commands_parse():
