@@ -15,11 +15,14 @@
 namespace conclave::app {
 namespace {
 
+/// Small models drift into the language of a name in the question ("... of France?") unless they are told not to.
+constexpr char kDefaultSystem[] = "Answer in the language of the question.";
+
 struct ChatFlags {
   CommonFlags common;
   SamplingFlags sampling;
   std::vector<std::string> words;
-  std::string system;
+  std::string system = kDefaultSystem;
   std::string collection;
   uint32_t top_n = 0;
 };
@@ -145,7 +148,8 @@ void AddChatCommand(CLI::App& program, CommandRunner& chosen) {
   flags->common.AddConnect(*command);
   flags->common.AddJson(*command);
   flags->sampling.Add(*command);
-  command->add_option("--system", flags->system, "A system message");
+  command->add_option("--system", flags->system, "A system message; \"\" leaves it to the model's template")
+      ->capture_default_str();
   command->add_option("--collection", flags->collection, "Answer from the passages found in this collection");
   command->add_option("--top-n", flags->top_n, "How many passages (default 3)")->check(CLI::Range(0, 20));
   command->footer(

@@ -304,7 +304,8 @@ void RequestActor::OnRecorded(const AnswerRecorded& message) {
   v1::AnswerFinished finished;
   if (message.record.ok()) {
     finished.set_vote_token(message.record->vote_token());
-  } else {
+  } else if (message.record.status().code() != StatusCode::kFailedPrecondition) {
+    // (An installation without a feedback service is not worth a word an answer.)
     platform::LogWarning("router", "an answer could not be recorded, and cannot be rated",
                          {{"request_id", call_.request_id}, {"error", message.record.status().ToString()}});
   }
