@@ -19,8 +19,18 @@ LLAMA_CPP_DATA = "vendor/llama.cpp/models/"
 
 def llama_cpp_source() -> Path:
     """The folder with llama.cpp's data files; fetched when missing. Raises RuntimeError when it cannot be."""
+    return fetched(LLAMA_CPP_DATA, "")
+
+
+def llama_cpp_tree() -> Path:
+    """The folder with all of llama.cpp's package, to build it; fetched when missing. Raises as above."""
+    return fetched("", "-whole")
+
+
+def fetched(part: str, ending: str) -> Path:
+    """The package's files below `part`, in a folder whose name ends so."""
     stem = f"{LLAMA_CPP_PACKAGE.replace('-', '_')}-{LLAMA_CPP_VERSION}"
-    target = BUILD / "peers" / stem
+    target = BUILD / "peers" / (stem + ending)
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +41,7 @@ def llama_cpp_source() -> Path:
         digest = hashlib.sha256(archive.read_bytes()).hexdigest()
         if digest != LLAMA_CPP_SHA256:
             raise RuntimeError(f"{archive.name} has SHA-256 {digest}, not {LLAMA_CPP_SHA256}")
-        unpack(archive, f"{stem}/{LLAMA_CPP_DATA}", folder)
+        unpack(archive, f"{stem}/{part}", folder)
         (folder / stem).rename(target)
     return target
 
