@@ -22,6 +22,7 @@ inline constexpr int kKeepaliveTimeoutMs = 10'000;
 inline constexpr int kMaxCallsPerConnection = 1024;
 /// What a refused caller is told to wait when nobody knows better, in milliseconds.
 inline constexpr int64_t kDrainRetryMs = 1000;
+inline constexpr int64_t kBusyRetryMs = 1000;
 
 static_assert(kMaxStatusMessageBytes + kMaxRequestIdBytes + kMaxTenantBytes < 8192 / 2);
 

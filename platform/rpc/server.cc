@@ -88,7 +88,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
   }
   for (const NamedService& service : services) {
     builder.RegisterService(service.service);
-    state->serving[service.proto_name] = false;
+    if (!service.proto_name.empty()) state->serving[service.proto_name] = false;
   }
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
   interceptors.push_back(detail::MakeCallInterceptorFactory(state->monitor));

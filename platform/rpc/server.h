@@ -15,7 +15,8 @@
 
 namespace conclave::platform {
 
-/// A service and its full name in the proto ("conclave.v1.TokenizerService"). Not owned.
+/// A service and its full name in the proto ("conclave.v1.TokenizerService"). Not owned. Without a name it is
+/// served, and health knows nothing of it.
 struct NamedService {
   std::string proto_name;
   grpc::Service* service = nullptr;

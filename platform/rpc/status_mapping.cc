@@ -55,4 +55,10 @@ Status FromGrpcStatus(const grpc::Status& status, const grpc::ClientContext* con
   return result;
 }
 
+Status NameIfBroken(const Status& status, const std::string& service) {
+  const bool broke = status.code() == StatusCode::kUnavailable || status.code() == StatusCode::kInternal ||
+                     status.code() == StatusCode::kUnknown;
+  return broke ? status.Annotate("the " + service + " service") : status;
+}
+
 }  // namespace conclave::platform

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include <grpcpp/client_context.h>
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/status.h>
@@ -21,5 +23,9 @@ void AddRetryHint(const Status& status, grpc::ServerContextBase* context);
 /// The one place where a gRPC status becomes a Status. With the context of a call that is over, the retry
 /// hint too.
 Status FromGrpcStatus(const grpc::Status& status, const grpc::ClientContext* context = nullptr);
+
+/// A failure of a service that was called on somebody's behalf. What the caller did wrong is left in the
+/// service's own words; what broke (UNAVAILABLE, INTERNAL, UNKNOWN) gets "the `service` service: " in front.
+Status NameIfBroken(const Status& status, const std::string& service);
 
 }  // namespace conclave::platform

@@ -52,5 +52,22 @@ TEST_F(HealthTest, ReportsEachServiceAndTheWhole) {
   EXPECT_EQ(HealthOf("no.such.Service"), -1);
 }
 
+TEST_F(HealthTest, AServiceWithoutANameIsServedAndDoesNotCount) {
+  router_service_.on_chat = [](const CallContext&, test::ChatStream stream) {
+    stream->Finish(NotFound("here"));
+  };
+  auto server =
+      Server::Start({.addresses = {SocketAddress()}},
+                    {{"conclave.v1.TokenizerService", &tokenizer_service_}, {"", &router_service_}});
+  ASSERT_TRUE(server.ok()) << server.status().ToString();
+  (*server)->SetServing("conclave.v1.TokenizerService", true);
+  channel_ = *OpenChannel(SocketAddress(), {}, kDefaultMaxMessageBytes);
+  EXPECT_EQ(HealthOf(""), 1);
+  EXPECT_EQ(HealthOf("conclave.v1.RouterService"), -1);
+  grpc::ClientContext context;
+  auto reader = v1::RouterService::NewStub(channel_)->Chat(&context, {});
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
 }  // namespace
 }  // namespace conclave::platform
