@@ -117,7 +117,10 @@ Status Runtime::Listen(bool listen) {
                                   .metrics = &shared_->metrics};
   if (listen) options.addresses.push_back(process_.listen);
   std::vector<platform::NamedService> services;
-  for (const auto& module : modules_) services.push_back({module->proto_name(), module->service()});
+  for (const auto& module : modules_) {
+    services.push_back({module->proto_name(), module->service()});
+    for (platform::NamedService& forwarded : module->forwarded()) services.push_back(std::move(forwarded));
+  }
   CONCLAVE_ASSIGN_OR_RETURN(server_, platform::Server::Start(options, std::move(services)));
   shared_->channels->BindInProcess(process_.name, server_->InProcessChannel());
   return Status::Ok();
@@ -127,6 +130,9 @@ Status Runtime::StartModules() {
   for (const auto& module : modules_) {
     CONCLAVE_RETURN_IF_ERROR(module->Start().Annotate(module->name()));
     server_->SetServing(module->proto_name(), true);
+    for (const platform::NamedService& forwarded : module->forwarded()) {
+      if (!forwarded.proto_name.empty()) server_->SetServing(forwarded.proto_name, true);
+    }
   }
   return Status::Ok();
 }

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <caf/actor_system.hpp>
 #include <grpcpp/impl/codegen/service_type.h>
@@ -11,6 +12,7 @@
 #include "platform/config/config.h"
 #include "platform/metrics/metrics.h"
 #include "platform/rpc/channels.h"
+#include "platform/rpc/server.h"
 #include "platform/state/state_store.h"
 
 namespace conclave::platform {
@@ -57,6 +59,10 @@ class ServiceModule {
 
   /// Owned by the module.
   virtual grpc::Service* service() = 0;
+
+  /// Public services of other processes that this one answers for, so that a client needs one address. Owned
+  /// by the module; registered beside service() on the same server. None of them may live in this process.
+  virtual std::vector<NamedService> forwarded() { return {}; }
 
   /// Called once when all of the process's modules are registered and in-process channels work. Services of
   /// other processes may not run yet: connect lazily. The service reports SERVING after this returned Ok.

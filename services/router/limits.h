@@ -30,6 +30,10 @@ inline constexpr int64_t kRetryAfterMs = 1000;
 inline constexpr int64_t kLongestRequestMs = 30 * 60 * 1000;
 /// How long a service behind the router may take for one short call, in milliseconds.
 inline constexpr int64_t kCallTimeoutMs = 30 * 1000;
+/// Calls that are forwarded at once to one service behind the router.
+inline constexpr int64_t kMostForwardedCalls = 1024;
+/// The longest that a forwarded stream may be open, in milliseconds: clients may keep one for their ratings.
+inline constexpr int64_t kLongestForwardedStreamMs = 24 * 3600 * 1000;
 
 static_assert(kMostMessageBytes <= kMostChatBytes);
 

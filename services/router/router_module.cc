@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "services/router/admission_actor.h"
+#include "services/router/forwards.h"
 #include "services/router/router_service.h"
 #include "services/router/service_backends.h"
 #include "services/router/session_actor.h"
@@ -12,8 +13,10 @@ namespace {
 
 class RouterModule final : public platform::ServiceModule {
  public:
-  RouterModule(const platform::ModuleContext& context, caf::actor admission, caf::actor sessions)
-      : admission_(std::move(admission)),
+  RouterModule(const platform::ModuleContext& context, caf::actor admission, caf::actor sessions,
+               Forwards forwards)
+      : forwards_(std::move(forwards)),
+        admission_(std::move(admission)),
         sessions_(std::move(sessions)),
         backends_(std::make_shared<ServiceBackends>(context.channels, admission_, sessions_,
                                                     context.config.limits.running_sequences)),
@@ -31,11 +34,13 @@ class RouterModule final : public platform::ServiceModule {
   std::string name() const override { return "router"; }
   std::string proto_name() const override { return v1::RouterService::service_full_name(); }
   grpc::Service* service() override { return &service_; }
+  std::vector<platform::NamedService> forwarded() override { return forwards_.services(); }
   Status Start() override { return backends_->Open(); }
   void StartDrain() override { service_.StartDrain(); }
-  bool Drained() override { return service_.Drained(); }
+  bool Drained() override { return service_.Drained() && forwards_.idle(); }
 
  private:
+  const Forwards forwards_;
   caf::actor admission_;
   caf::actor sessions_;
   std::shared_ptr<ServiceBackends> backends_;
@@ -45,6 +50,7 @@ class RouterModule final : public platform::ServiceModule {
 }  // namespace
 
 Result<std::unique_ptr<platform::ServiceModule>> MakeRouterModule(const platform::ModuleContext& context) {
+  CONCLAVE_ASSIGN_OR_RETURN(Forwards forwards, Forwards::Make(context.channels));
   const platform::LimitsConfig& limits = context.config.limits;
   const FairQueueLimits queue{.running_requests = limits.running_sequences,
                               .queued_requests = limits.queued_requests,
@@ -53,7 +59,7 @@ Result<std::unique_ptr<platform::ServiceModule>> MakeRouterModule(const platform
   auto sessions =
       context.actors.spawn<SessionActor, caf::detached>(context.state, limits.session_ttl_s * 1000);
   return std::unique_ptr<platform::ServiceModule>(
-      new RouterModule(context, std::move(admission), std::move(sessions)));
+      new RouterModule(context, std::move(admission), std::move(sessions), std::move(forwards)));
 }
 
 }  // namespace conclave::router

@@ -16,15 +16,11 @@ using platform::ClientContextFor;
 
 constexpr std::chrono::milliseconds kCallTimeout{kCallTimeoutMs};
 
-/// A failure of a service behind the router, with its name in front.
+/// A result of a service behind the router; a failure says which one it was.
 template <typename T>
 Result<T> From(const char* service, Result<T> result) {
   if (result.ok()) return result;
-  const Status& status = result.status();
-  // What the caller did wrong is said in the service's own words; what broke is said with its name.
-  const bool broke = status.code() == StatusCode::kUnavailable || status.code() == StatusCode::kInternal ||
-                     status.code() == StatusCode::kUnknown;
-  return broke ? status.Annotate(std::string("the ") + service + " service") : status;
+  return platform::NameIfBroken(result.status(), service);
 }
 
 template <typename Stub>

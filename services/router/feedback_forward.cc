@@ -1,0 +1,31 @@
+#include "services/router/feedback_forward.h"
+
+namespace conclave::router {
+
+using Async = platform::Forwarder<v1::FeedbackService>::Async;
+
+grpc::ServerUnaryReactor* FeedbackForward::Rate(grpc::CallbackServerContext* context,
+                                                const v1::RateRequest* request, v1::RateResponse* response) {
+  return forwarder_.Unary(&Async::Rate, context, request, response);
+}
+
+grpc::ServerBidiReactor<v1::RateStreamRequest, v1::RateStreamResponse>* FeedbackForward::RateStream(
+    grpc::CallbackServerContext* context) {
+  return forwarder_.BidiStream(&Async::RateStream, context);
+}
+
+grpc::ServerUnaryReactor* FeedbackForward::Record(grpc::CallbackServerContext* context,
+                                                  const v1::RecordRequest*, v1::RecordResponse* response) {
+  return platform::ServeUnary(context, response, [](const platform::CallContext&, auto reply) {
+    reply->Finish(
+        PermissionDenied("FeedbackService.Record is internal: the router calls it for every answer it gives, "
+                         "and passes it on for nobody"));
+  });
+}
+
+grpc::ServerWriteReactor<v1::ExportResponse>* FeedbackForward::Export(grpc::CallbackServerContext* context,
+                                                                      const v1::ExportRequest* request) {
+  return forwarder_.ServerStream(&Async::Export, context, request);
+}
+
+}  // namespace conclave::router

@@ -1,0 +1,54 @@
+#include "services/router/forwards.h"
+
+#include <string>
+
+#include "services/router/limits.h"
+
+namespace conclave::router {
+namespace {
+
+platform::ForwardOptions OptionsFor(const std::string& service) {
+  return {.service = service,
+          .call_timeout = std::chrono::milliseconds(kLongestRequestMs),
+          .stream_timeout = std::chrono::milliseconds(kLongestForwardedStreamMs),
+          .most_open_calls = kMostForwardedCalls};
+}
+
+/// The face for a service in another process; null when it is in this one.
+template <typename Forward>
+Result<std::unique_ptr<Forward>> MakeForward(platform::ChannelRegistry& channels,
+                                             const std::string& service) {
+  if (channels.IsInProcess(service)) return std::unique_ptr<Forward>();
+  auto channel = channels.Get(service);
+  const bool configured = channel.status().code() != StatusCode::kNotFound;
+  if (configured && !channel.ok()) return channel.status();
+  return std::make_unique<Forward>(configured ? *channel : nullptr, OptionsFor(service));
+}
+
+template <typename Service, typename Forward>
+void Add(std::vector<platform::NamedService>& services, const std::unique_ptr<Forward>& forward) {
+  if (forward == nullptr) return;
+  services.push_back({forward->configured() ? Service::service_full_name() : "", forward.get()});
+}
+
+}  // namespace
+
+Result<Forwards> Forwards::Make(platform::ChannelRegistry& channels) {
+  Forwards forwards;
+  CONCLAVE_ASSIGN_OR_RETURN(forwards.feedback_, MakeForward<FeedbackForward>(channels, "feedback"));
+  CONCLAVE_ASSIGN_OR_RETURN(forwards.retriever_, MakeForward<RetrieverForward>(channels, "retriever"));
+  return forwards;
+}
+
+std::vector<platform::NamedService> Forwards::services() const {
+  std::vector<platform::NamedService> services;
+  Add<v1::FeedbackService>(services, feedback_);
+  Add<v1::RetrieverService>(services, retriever_);
+  return services;
+}
+
+bool Forwards::idle() const {
+  return (feedback_ == nullptr || feedback_->idle()) && (retriever_ == nullptr || retriever_->idle());
+}
+
+}  // namespace conclave::router
