@@ -1,7 +1,10 @@
-"""The processes of examples/cluster.yaml give the answers of one process, and outlive the loss of an expert shard."""
+"""The processes of examples/cluster.yaml give the answers of one process, outlive the loss of an expert shard, and are
+reached at the router's address."""
 
 import concurrent.futures
 import contextlib
+import json
+import queue
 import time
 
 import grpc
@@ -107,6 +110,120 @@ def test_the_command_line_talks_to_the_cluster(conclave, cluster):
                     "--temperature", "0", "--json")
     assert done.returncode == 0, done.stderr
     assert '"token_ids":[' in done.stdout
+
+
+def search(stubs, channel, collection: str):
+    request = stubs.retriever_pb2.SearchRequest(collection=collection, query="owls")
+    return stubs.retriever_pb2_grpc.RetrieverServiceStub(channel).Search(request, timeout=DEADLINE_S)
+
+
+@pytest.fixture
+def through_router(conclave, cluster):
+    """through_router(ARGUMENTS...): what a command prints that knows the router's address only."""
+    def run(*arguments: str, **options):
+        done = conclave(*arguments, "--connect", cluster.router().address, **options)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_an_answer_is_rated_at_the_routers_address(stubs, through_router, cluster_channel):
+    answer = json.loads(through_router("chat", "Hello", "--max-tokens", "4", "--json"))
+    rating = json.loads(through_router("rate", answer["response_id"], "--vote", "good", "--token",
+                                       answer["vote_token"], "--json"))
+    feedback = stubs.feedback_pb2_grpc.FeedbackServiceStub(cluster_channel)
+    export = stubs.feedback_pb2.ExportRequest(format=stubs.feedback_pb2.EXPORT_FORMAT_RATINGS)
+    exported = {line["rating_id"]: line for line in
+                (json.loads(line.json_line) for line in feedback.Export(export, timeout=DEADLINE_S))}
+    assert exported[rating["rating_id"]]["response"]["response_id"] == answer["response_id"]
+
+    vote = stubs.feedback_pb2.Vote(stars=1)
+    again = stubs.feedback_pb2.RateRequest(response_id=answer["response_id"], vote_token=answer["vote_token"],
+                                           vote=vote)
+    stream = feedback.RateStream(iter([stubs.feedback_pb2.RateStreamRequest(id=9, rating=again)]), timeout=DEADLINE_S)
+    refused = list(stream)
+    assert [one.id for one in refused] == [9] and rating["rating_id"] in refused[0].error_message
+    assert refused[0].error_code == grpc.StatusCode.ALREADY_EXISTS.value[0]
+
+
+def test_a_conversation_is_rated_at_the_routers_address(through_router):
+    said = through_router("chat", "--max-tokens", "4", input="Hello\n/rate good\n/rate good\n")
+    assert said.count("Rated good.") == 1
+
+
+def test_documents_are_kept_and_found_at_the_routers_address(stubs, cluster, through_router, cluster_channel):
+    folder = cluster.home.path / "animals"
+    folder.mkdir()
+    (folder / "owls.txt").write_text("The Zanzibar owl eats only purple figs.")
+    (folder / "whales.md").write_text("# Whales\n\nThe blue whale eats krill.\n" + "It sings and swims. " * 60_000)
+    kept = json.loads(through_router("ingest", str(folder), "--collection", "animals", "--json"))
+    assert kept["documents"] == 2 and kept["chunks"] > 100
+    found = json.loads(through_router("search", "purple figs", "--collection", "animals", "--top", "1", "--json"))
+    assert [result["source"] for result in found["results"]] == [str(folder / "owls.txt")]
+
+    retriever = stubs.retriever_pb2_grpc.RetrieverServiceStub(cluster_channel)
+    listed = retriever.ListCollections(stubs.retriever_pb2.ListCollectionsRequest(), timeout=DEADLINE_S)
+    assert [(one.name, one.documents) for one in listed.collections] == [("animals", 2)]
+    retriever.Delete(stubs.retriever_pb2.DeleteRequest(collection="animals"), timeout=DEADLINE_S)
+    with pytest.raises(grpc.RpcError) as failure:
+        search(stubs, cluster_channel, "animals")
+    assert failure.value.code() == grpc.StatusCode.NOT_FOUND and "animals" in failure.value.details()
+
+
+def test_the_router_keeps_strangers_from_what_is_internal(stubs, cluster_channel):
+    feedback = stubs.feedback_pb2_grpc.FeedbackServiceStub(cluster_channel)
+    export = stubs.feedback_pb2.ExportRequest(format=stubs.feedback_pb2.EXPORT_FORMAT_RATINGS, tenant="acme")
+    record = stubs.feedback_pb2.RecordRequest(response_id="made-up", prompt="Hello", text="Hi")
+    for call in (lambda: feedback.Record(record, timeout=DEADLINE_S),
+                 lambda: list(feedback.Export(export, timeout=DEADLINE_S))):
+        with pytest.raises(grpc.RpcError) as failure:
+            call()
+        assert failure.value.code() == grpc.StatusCode.PERMISSION_DENIED, failure.value
+
+
+def test_a_missing_retriever_is_named_and_its_return_is_noticed(stubs, cluster, cluster_channel):
+    def code() -> grpc.StatusCode:
+        with pytest.raises(grpc.RpcError) as failure:
+            search(stubs, cluster_channel, "no-such-collection")
+        if failure.value.code() == grpc.StatusCode.UNAVAILABLE:
+            assert "the retriever service" in failure.value.details()
+        return failure.value.code()
+
+    assert code() == grpc.StatusCode.NOT_FOUND
+    with without(cluster, "retriever"):
+        assert code() == grpc.StatusCode.UNAVAILABLE
+    router_client.wait_until(lambda: code() == grpc.StatusCode.NOT_FOUND, limit_s=DEADLINE_S)
+
+
+def test_sigterm_lets_the_routers_forwarded_streams_finish(stubs, cluster, cluster_channel):
+    retriever = stubs.retriever_pb2_grpc.RetrieverServiceStub(cluster_channel)
+    documents: queue.Queue = queue.Queue()
+    progress = retriever.Ingest(iter(documents.get, None), timeout=DEADLINE_S)
+
+    def send(source: str) -> None:
+        documents.put(stubs.retriever_pb2.IngestRequest(collection="late", source=source, content=b"One more thing.",
+                                                        last_part=True))
+
+    def refused() -> bool:
+        with pytest.raises(grpc.RpcError) as failure:
+            search(stubs, cluster_channel, "no-such-collection")
+        return failure.value.code() == grpc.StatusCode.UNAVAILABLE
+
+    router = cluster.router()
+    try:
+        send("before.txt")
+        assert next(progress).documents == 1
+        router.process.terminate()
+        router_client.wait_until(refused, limit_s=DEADLINE_S)
+        send("after.txt")
+        documents.put(None)
+        assert list(progress)[-1].documents == 2
+        assert router.wait() == 0
+    finally:
+        documents.put(None)
+        router.end()
+        cluster.start("router").wait_ready()
 
 
 def test_every_process_of_the_cluster_drains(program, home):

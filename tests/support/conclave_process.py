@@ -166,6 +166,8 @@ class Cluster:
 
 
 def run_program(home: Home, *arguments: str, limit_s: float = 300, **options) -> subprocess.CompletedProcess:
-    """One command of the program, with its output as text."""
-    return subprocess.run([str(program()), *arguments], capture_output=True, text=True, check=False,
-                          stdin=subprocess.DEVNULL, timeout=limit_s, env=home.environment(), **options)
+    """One command of the program, with its output as text; without `input` it finds nothing to read."""
+    if "input" not in options:
+        options["stdin"] = subprocess.DEVNULL
+    return subprocess.run([str(program()), *arguments], capture_output=True, text=True, check=False, timeout=limit_s,
+                          env=home.environment(), **options)
