@@ -76,6 +76,9 @@ void RequestActor::on_exit() {
   if (ticket_.has_value()) {
     backends_->Release(*ticket_, static_cast<int64_t>(prompt_.size() + answer_.token_ids().size()));
   }
+  // A service may keep a callback, which holds this actor, for as long as it lives itself.
+  backends_.reset();
+  sink_.reset();
 }
 
 void RequestActor::Fail(const Status& status) {

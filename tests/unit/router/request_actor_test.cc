@@ -226,5 +226,18 @@ TEST_F(RequestTest, CompletionEncodesItsPromptOrTakesItsTokens) {
   EXPECT_TRUE(backends_->sequence.sampling().has_seed());
 }
 
+/// A service may keep its callback, and with it the actor: the actor must then not keep the service in turn.
+TEST_F(RequestTest, EndedRequestLetsGoOfItsServicesAndItsClient) {
+  StartAnswer(ChatPlan("Hello?"));
+  EXPECT_GT(backends_.use_count(), 1);
+  MakeTokens({2}, v1::FINISH_REASON_STOP);
+  MakeText("", true);
+  MakeRecord();
+  ASSERT_TRUE(answer_->ended());
+  EXPECT_TRUE(backends_->tokens) << "the callback is kept";
+  EXPECT_EQ(backends_.use_count(), 1);
+  EXPECT_EQ(answer_.use_count(), 1);
+}
+
 }  // namespace
 }  // namespace conclave::router
