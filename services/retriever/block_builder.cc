@@ -4,11 +4,10 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "services/retriever/text_units.h"
 
 namespace conclave::retriever {
 namespace {
-
-bool IsBlank(char c) { return c == ' ' || c == '\t' || c == '\n'; }
 
 /// A heading in one line, cut between two characters.
 std::string CleanHeading(std::string_view title) {

@@ -25,8 +25,6 @@ CodePoint ReadCodePoint(std::string_view text, size_t at) {
   return {value, at};
 }
 
-bool IsBlank(char c) { return c == ' ' || c == '\n' || c == '\t'; }
-
 /// Scripts without blanks between words, as line breaking sees them (UAX 14).
 bool IsHalfWord(UChar32 c) {
   switch (u_getIntPropertyValue(c, UCHAR_LINE_BREAK)) {

@@ -19,6 +19,9 @@ struct TextUnit {
   UnitEnd ends;
 };
 
+/// What stands between words and lines of a paragraph.
+inline bool IsBlank(char c) { return c == ' ' || c == '\n' || c == '\t'; }
+
 /// Appends the units of one paragraph, text[begin, end). `text`: valid UTF-8.
 void AppendUnits(std::string_view text, size_t begin, size_t end, std::vector<TextUnit>& units);
 

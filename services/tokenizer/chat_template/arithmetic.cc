@@ -10,7 +10,6 @@ namespace {
 
 constexpr const char* kSymbols[] = {"+", "-", "*", "/", "//", "%", "**"};
 
-Status TooLarge() { return Unimplemented("an integer beyond 64 bits is not supported"); }
 Status DivisionByZero() { return InvalidArgument("division by zero"); }
 
 Status WrongTypes(Operator op, const Value& left, const Value& right) {
@@ -140,6 +139,8 @@ Result<Value> Repeat(Budget& budget, const Value& value, int64_t count) {
 }
 
 }  // namespace
+
+Status TooLarge() { return Unimplemented("an integer beyond 64 bits is not supported"); }
 
 Result<Value> Calculate(Budget& budget, Operator op, const Value& left, const Value& right) {
   if (left.IsUndefined() || right.IsUndefined()) {

@@ -13,8 +13,6 @@ namespace {
 
 constexpr double kInt64Bound = 9223372036854775808.0;
 
-Status TooLarge() { return Unimplemented("an integer beyond 64 bits is not supported"); }
-
 Result<Value> Truncate(double value) {
   const double whole = std::trunc(value);
   if (!(whole >= -kInt64Bound && whole < kInt64Bound)) return TooLarge();

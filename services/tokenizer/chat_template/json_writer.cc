@@ -11,9 +11,9 @@
 namespace conclave::tokenizer {
 namespace {
 
-class Writer {
+class JsonWriter {
  public:
-  Writer(Budget& budget, const JsonStyle& style) : budget_(budget), style_(style) {}
+  JsonWriter(Budget& budget, const JsonStyle& style) : budget_(budget), style_(style) {}
 
   Status Write(const Value& value) {
     CONCLAVE_RETURN_IF_ERROR(budget_.Step());
@@ -143,7 +143,7 @@ class Writer {
 }  // namespace
 
 Result<std::string> WriteJson(Budget& budget, const Value& value, const JsonStyle& style) {
-  Writer writer(budget, style);
+  JsonWriter writer(budget, style);
   CONCLAVE_RETURN_IF_ERROR(writer.Write(value));
   return std::move(writer.out);
 }

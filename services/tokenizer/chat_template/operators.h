@@ -12,6 +12,9 @@ namespace conclave::tokenizer {
 /// an integer beyond 64 bits.
 Result<Value> Calculate(Budget& budget, Operator op, const Value& left, const Value& right);
 
+/// The error for an integer that int64_t does not hold.
+Status TooLarge();
+
 /// -value and +value.
 Result<Value> Negate(const Value& value);
 Result<Value> Plus(const Value& value);

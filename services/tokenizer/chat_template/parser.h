@@ -12,6 +12,10 @@
 
 namespace conclave::tokenizer {
 
+/// The children of a node: those of these that are there, in order.
+std::vector<ExpressionPtr> Nodes(ExpressionPtr first, ExpressionPtr second = nullptr,
+                                 ExpressionPtr third = nullptr);
+
 /// Builds the syntax tree of a template, with the grammar of jinja2's parser. Used once.
 class Parser {
  public:

@@ -28,15 +28,6 @@ const OperatorName* Find(const OperatorName (&names)[kCount], const Token& token
   return nullptr;
 }
 
-std::vector<ExpressionPtr> Nodes(ExpressionPtr first, ExpressionPtr second = nullptr,
-                                 ExpressionPtr third = nullptr) {
-  std::vector<ExpressionPtr> nodes;
-  if (first) nodes.push_back(std::move(first));
-  if (second) nodes.push_back(std::move(second));
-  if (third) nodes.push_back(std::move(third));
-  return nodes;
-}
-
 bool IsNegativeConstant(const Expression& node) {
   return node.kind == ExpressionKind::kNegate && node.children[0]->kind == ExpressionKind::kConstant;
 }
@@ -53,6 +44,14 @@ bool IsTarget(const Expression& node) {
 }
 
 }  // namespace
+
+std::vector<ExpressionPtr> Nodes(ExpressionPtr first, ExpressionPtr second, ExpressionPtr third) {
+  std::vector<ExpressionPtr> nodes;
+  if (first) nodes.push_back(std::move(first));
+  if (second) nodes.push_back(std::move(second));
+  if (third) nodes.push_back(std::move(third));
+  return nodes;
+}
 
 Result<ExpressionPtr> Parser::Finish(ExpressionPtr node) {
   for (const ExpressionPtr& child : node->children) Cover(node->depth, child);

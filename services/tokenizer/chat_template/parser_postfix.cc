@@ -3,15 +3,6 @@
 #include "services/tokenizer/chat_template/parser.h"
 
 namespace conclave::tokenizer {
-namespace {
-
-std::vector<ExpressionPtr> Nodes(ExpressionPtr first) {
-  std::vector<ExpressionPtr> nodes;
-  if (first) nodes.push_back(std::move(first));
-  return nodes;
-}
-
-}  // namespace
 
 Result<ExpressionPtr> Parser::ParsePostfix(ExpressionPtr node) {
   while (true) {

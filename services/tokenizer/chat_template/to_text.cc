@@ -27,9 +27,9 @@ std::string LayOut(const std::string& digits, int exponent) {
   return digits.substr(0, whole) + "." + digits.substr(whole);
 }
 
-class Writer {
+class TextWriter {
  public:
-  explicit Writer(Budget& budget) : budget_(budget) {}
+  explicit TextWriter(Budget& budget) : budget_(budget) {}
 
   Status Repr(const Value& value) {
     if (++depth_ > budget_.limits().value_depth)
@@ -190,7 +190,7 @@ std::string FloatText(double value) {
 }
 
 Result<std::string> ToRepr(Budget& budget, const Value& value) {
-  Writer writer(budget);
+  TextWriter writer(budget);
   CONCLAVE_RETURN_IF_ERROR(writer.Repr(value));
   return std::move(writer.out);
 }

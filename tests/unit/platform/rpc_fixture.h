@@ -66,7 +66,7 @@ class FakeRouter : public v1::RouterService::CallbackService {
 };
 
 /// A real server on a Unix socket with both, and stubs for it.
-class RpcTest : public testing::Test {
+class RpcTest : public ::testing::Test {
  protected:
   void StartServer(std::vector<std::string> addresses = {}) {
     ServerOptions options;
