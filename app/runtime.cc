@@ -76,7 +76,7 @@ platform::ModuleContext Runtime::Context() {
           .actors = shared_->actors.get(),
           .channels = *shared_->channels,
           .metrics = shared_->metrics,
-          .state = *shared_->state,
+          .state = shared_->state.get(),
           .data_dir = config_.data_dir,
           .model = model_};
 }

@@ -35,7 +35,8 @@ struct ModuleContext {
   /// In-process channels work from ServiceModule::Start on, not in Make...Module.
   ChannelRegistry& channels;
   Metrics& metrics;
-  StateStore& state;
+  /// Null where neither the router runs nor the state is kept in Redis.
+  StateStore* state;
   /// The module's own folders go below this: data_dir / "feedback".
   std::filesystem::path data_dir;
   ModelSource model;

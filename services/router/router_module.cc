@@ -57,7 +57,7 @@ Result<std::unique_ptr<platform::ServiceModule>> MakeRouterModule(const platform
                               .queued_tokens = limits.queued_tokens};
   auto admission = context.actors.spawn<AdmissionActor>(queue, context.metrics);
   auto sessions =
-      context.actors.spawn<SessionActor, caf::detached>(context.state, limits.session_ttl_s * 1000);
+      context.actors.spawn<SessionActor, caf::detached>(*context.state, limits.session_ttl_s * 1000);
   return std::unique_ptr<platform::ServiceModule>(
       new RouterModule(context, std::move(admission), std::move(sessions), std::move(forwards)));
 }

@@ -37,7 +37,7 @@ int ServeModule(Make make, const std::filesystem::path& data_dir, const std::str
   platform::Metrics metrics;
   auto state = platform::OpenStateStore(config.state, data_dir / "state");
   if (!state.ok()) return Fail(state.status());
-  auto module = make({config, process, actors.get(), channels, metrics, **state, data_dir, {}});
+  auto module = make({config, process, actors.get(), channels, metrics, state->get(), data_dir, {}});
   if (!module.ok()) return Fail(module.status());
   platform::ServerOptions options;
   options.addresses = {"unix:" + socket};

@@ -77,7 +77,7 @@ class Installation {
   static std::shared_ptr<engine::ThreadPool> Threads() { return std::make_shared<engine::ThreadPool>(1); }
 
   platform::ModuleContext Context(const Process& process) {
-    return {config_, process.config, actors_.get(), *channels_, metrics_, *state_, folder_.path(), model_};
+    return {config_, process.config, actors_.get(), *channels_, metrics_, state_.get(), folder_.path(), model_};
   }
 
   static void Serve(Process& process, std::unique_ptr<platform::ServiceModule> module) {

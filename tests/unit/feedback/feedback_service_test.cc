@@ -21,7 +21,7 @@ class FeedbackServiceTest : public ::testing::Test {
   void TearDown() override { StopServer(); }
 
   platform::ModuleContext Context() {
-    return {config_, process_, actors_.get(), channels_, metrics_, *state_, folder_.path() + "/data", {}};
+    return {config_, process_, actors_.get(), channels_, metrics_, state_.get(), folder_.path() + "/data", {}};
   }
 
   void StartServer() {

@@ -26,7 +26,7 @@ class RetrieverServiceTest : public ::testing::Test {
     ASSERT_TRUE(state.ok()) << state.status().ToString();
     state_ = std::move(state).value();
     auto module = MakeRetrieverModule(
-        {config_, process_, actors_.get(), channels_, metrics_, *state_, folder_.path() + "/data", {}});
+        {config_, process_, actors_.get(), channels_, metrics_, state_.get(), folder_.path() + "/data", {}});
     ASSERT_TRUE(module.ok()) << module.status().ToString();
     module_ = std::move(module).value();
     auto server = platform::Server::Start({}, {{module_->proto_name(), module_->service()}});
