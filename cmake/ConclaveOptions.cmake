@@ -11,6 +11,7 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
 
 option(CONCLAVE_BUILD_TESTS "Build the tests" ON)
 option(CONCLAVE_LTO "Link-time optimisation of the engine and the program" OFF)
+option(CONCLAVE_UNITY "Compile several files of a service at once: sooner from nothing, later after a change" OFF)
 set(CONCLAVE_SANITIZER "" CACHE STRING "Sanitizers to compile with, for example address,undefined or thread")
 
 # No fused multiply-add that the source does not write: every instruction set then gives the same bits.
@@ -32,6 +33,15 @@ if(CONCLAVE_MOLD AND NOT CONCLAVE_LTO)
   add_link_options(-fuse-ld=mold)
 endif()
 
+# conclave_unity(TARGET): with CONCLAVE_UNITY, several of its files are one translation unit, so that what most of
+# them instantiate from gRPC, protobuf and CAF is compiled once. Names in their unnamed namespaces must differ.
+function(conclave_unity target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${CONCLAVE_UNITY})
+  if(CONCLAVE_UNITY)
+    target_compile_options(${target} PRIVATE -Wno-subobject-linkage)  # it takes the .cc files for headers
+  endif()
+endfunction()
+
 # conclave_library(NAME [DEPS ...]): the static library `NAME` from every .cc file below this folder.
 function(conclave_library name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "DEPS")
@@ -49,4 +59,5 @@ function(conclave_service_library name)
   conclave_library(${name} ${ARGN})
   target_precompile_headers(${name} REUSE_FROM conclave_platform)
   target_link_libraries(${name} PUBLIC conclave_platform)
+  conclave_unity(${name})
 endfunction()

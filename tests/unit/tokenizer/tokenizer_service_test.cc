@@ -16,10 +16,10 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr char kTemplate[] = "{% for m in messages %}<|start|>{{ m['content'] }}<|end|>{% endfor %}";
+constexpr char kMessageTemplate[] = "{% for m in messages %}<|start|>{{ m['content'] }}<|end|>{% endfor %}";
 
 std::shared_ptr<const ModelTokenizer> SmallTokenizer() {
-  TokenizerFiles files{SmallParts(WordMerges()), kTemplate};
+  TokenizerFiles files{SmallParts(WordMerges()), kMessageTemplate};
   files.vocabulary.end_token_ids = {266};
   auto tokenizer = ModelTokenizer::Create(std::move(files));
   EXPECT_TRUE(tokenizer.ok()) << tokenizer.status().ToString();

@@ -14,7 +14,7 @@ namespace {
 using nlohmann::json;
 using testing::HasSubstr;
 
-json SmallTokenizer() {
+json SmallJson() {
   const VocabularyParts parts = SmallParts(WordMerges());
   json vocabulary;
   json added = json::array();
@@ -40,7 +40,7 @@ Result<TokenizerFiles> Read(const json& tokenizer, const json& config = json::ob
 }
 
 TEST(ReadTokenizerJson, GivesTheVocabularyOfTheSameGguf) {
-  const auto files = Read(SmallTokenizer());
+  const auto files = Read(SmallJson());
   ASSERT_TRUE(files.ok()) << files.status().ToString();
   const VocabularyParts expected = SmallParts(WordMerges());
   EXPECT_EQ(files->vocabulary.tokens, expected.tokens);
@@ -51,7 +51,7 @@ TEST(ReadTokenizerJson, GivesTheVocabularyOfTheSameGguf) {
 }
 
 TEST(ReadTokenizerJson, ReadsMergesAsPairsAndFillsGaps) {
-  json tokenizer = SmallTokenizer();
+  json tokenizer = SmallJson();
   tokenizer["model"]["merges"] = json::array({json::array({"h", "e"})});
   tokenizer["added_tokens"].push_back({{"id", 271}, {"content", "<late>"}, {"special", true}});
   const auto files = Read(tokenizer);
@@ -63,7 +63,7 @@ TEST(ReadTokenizerJson, ReadsMergesAsPairsAndFillsGaps) {
 }
 
 TEST(ReadTokenizerJson, ReadsTheBeginTokenOfThePostProcessor) {
-  json tokenizer = SmallTokenizer();
+  json tokenizer = SmallJson();
   const json begin = {{"SpecialToken", {{"id", "<|start|>"}, {"type_id", 0}}}};
   const json text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
   tokenizer["post_processor"] = {{"type", "TemplateProcessing"}, {"single", json::array({begin, text})}};
@@ -77,7 +77,7 @@ TEST(ReadTokenizerJson, ReadsTheBeginTokenOfThePostProcessor) {
 
 TEST(ReadTokenizerJson, ReadsTheCompanions) {
   TokenizerFolderTexts texts;
-  texts.tokenizer_json = SmallTokenizer().dump();
+  texts.tokenizer_json = SmallJson().dump();
   texts.tokenizer_config_json =
       R"({"eos_token": {"content": "<|end|>"}, "bos_token": "<|start|>", "chat_template": [{"name": "default", "template": "T"}]})";
   texts.generation_config_json = R"({"eos_token_id": [3, 4]})";
@@ -97,7 +97,7 @@ TEST(ReadTokenizerJson, ReadsTheCompanions) {
 
 TEST(ReadTokenizerJson, RefusesWhatItDoesNotKnowByName) {
   const auto refusal = [](const json::json_pointer& where, const json& value) {
-    json tokenizer = SmallTokenizer();
+    json tokenizer = SmallJson();
     tokenizer[where] = value;
     const Status status = Read(tokenizer).status();
     EXPECT_EQ(status.code(), StatusCode::kUnimplemented) << where;
@@ -117,7 +117,7 @@ TEST(ReadTokenizerJson, RefusesWhatItDoesNotKnowByName) {
 
 TEST(ReadTokenizerJson, RefusesMalformedFiles) {
   const auto code = [](const json::json_pointer& where, const json& value) {
-    json tokenizer = SmallTokenizer();
+    json tokenizer = SmallJson();
     tokenizer[where] = value;
     return Read(tokenizer).status().code();
   };
