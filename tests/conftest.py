@@ -50,7 +50,10 @@ def server(program, shared_home):
     del program
     started = conclave_process.start_single(shared_home)
     yield started
-    started.end()
+    try:
+        assert started.stop() == 0, started.log_text()  # a sanitizer reports what leaked when the process ends
+    finally:
+        started.end()
 
 
 @pytest.fixture

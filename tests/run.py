@@ -25,13 +25,21 @@ def parse_arguments() -> argparse.Namespace:
                                      epilog="Example: ./conclave test --only unit/engine Sampler")
     parser.add_argument("filters", nargs="*", metavar="FILTER", help="run only tests whose name contains this")
     parser.add_argument("--only", action="append", default=[], metavar="SUITE",
-                        help="unit, unit/engine, asan, fuzz, checks, peers, integration, faults, browser; repeatable")
-    parser.add_argument("--sanitizer", choices=[*suites.SANITIZERS, "none"], default="asan",
-                        help="run the unit tests and fuzz programs with this sanitizer too (default asan)")
+                        help="unit, unit/engine, asan, asan/integration, tsan, fuzz, checks, peers, integration, "
+                             "faults, browser; repeatable")
+    parser.add_argument("--sanitizer", choices=[*suites.SANITIZERS, "none"],
+                        help="run unit tests, fuzz programs and integration tests with this sanitizer too "
+                             "(default asan, or the one that --only names)")
+    parser.add_argument("--full", action="store_true",
+                        help="run the slow integration tests with the sanitizer too; so does --only "
+                             "asan/integration. Before a release: --full with each sanitizer")
     parser.add_argument("--seed", type=int, default=1, help="of the fuzz programs (default 1)")
     parser.add_argument("--fuzz-runs", type=int, help="inputs each fuzz program tries (default: its own)")
     parser.add_argument("--list", action="store_true", help="print the suites that would run, and stop")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.sanitizer is None:
+        arguments.sanitizer = suites.named_sanitizer(arguments.only) or "asan"
+    return arguments
 
 
 def test_environment(chosen: list[suites.Suite]) -> dict[str, str]:
@@ -55,7 +63,7 @@ def test_environment(chosen: list[suites.Suite]) -> dict[str, str]:
 def main() -> int:
     arguments = parse_arguments()
     selection = suites.Selection(arguments.only, arguments.filters, arguments.sanitizer, arguments.seed,
-                                 arguments.fuzz_runs)
+                                 arguments.fuzz_runs, arguments.full)
     chosen = suites.discover(selection)
     if arguments.list:
         print("\n".join(suite.name for suite in chosen))

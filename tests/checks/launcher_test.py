@@ -326,7 +326,9 @@ def test_tests_get_two_builds_their_packages_and_a_venv_once(checkout):
 
 @pytest.mark.parametrize("arguments, sanitizer", [
     ((), "asan"), (("--only", "unit"), None), (("--only=fuzz/gguf",), "asan"), (("--sanitizer", "tsan"), "tsan"),
-    (("--sanitizer=none",), None), (("--only", "unit", "--only", "tsan", "--sanitizer=tsan"), "tsan")])
+    (("--sanitizer=none",), None), (("--only", "unit", "--only", "tsan", "--sanitizer=tsan"), "tsan"),
+    (("--only", "asan/integration"), "asan"), (("--only=tsan/integration",), "tsan"),
+    (("--only", "unit", "--only", "tsan"), "tsan"), (("--full",), "asan"), (("--only", "integration"), None)])
 def test_only_the_sanitizer_build_that_is_needed_is_made(checkout, arguments, sanitizer):
     assert checkout.run("test", *arguments).returncode == 0
     built = [call.split("build/")[1].split()[0] for call in checkout.calls() if "--build" in call]

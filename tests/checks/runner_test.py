@@ -5,7 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from support import outcome, runner, suites
+from support import outcome, runner, suites, time_limits
 
 GTEST_OUTPUT = """[ RUN      ] Cache.Needs
 cache_test.cc:7: Skipped
@@ -105,6 +105,85 @@ def test_sanitizers_find_their_suppressions_in_a_folder_with_spaces(tmp_path, mo
     environment = {**os.environ, **suites.sanitizer_environment("asan")}
     result = subprocess.run([program], env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+BINDS_TO_NULL = """#pragma once
+#include <memory>
+#include <tuple>
+template <typename T> void Take(T&) {}
+template <typename T> void Bind(std::shared_ptr<T> none) { Take(*none); }
+"""
+
+
+def test_a_null_reference_ends_the_program_but_where_caf_makes_one(tmp_path):
+    """The flags are those of cmake/ConclaveOptions.cmake, without which the exception has no effect."""
+    environment = {**os.environ, **suites.sanitizer_environment("asan")}
+
+    def run(header: str, types: str) -> subprocess.CompletedProcess:
+        (tmp_path / header).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / header).write_text(BINDS_TO_NULL)
+        bind = f"Bind(std::shared_ptr<std::tuple<{types}>>());"
+        (tmp_path / "main.cc").write_text(f'#include <cstdio>\n#include "{header}"\n'
+                                          f'int main() {{ {bind} std::puts("went on"); }}\n')
+        subprocess.run(["g++", "-std=c++20", "-I.", "-O1", "-g1", "-fsanitize=address,undefined",
+                        "-fno-sanitize-recover=all", "-fsanitize-recover=null", "-o", "program", "main.cc"],
+                       cwd=tmp_path, check=True)
+        return subprocess.run(["./program"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    excepted = run("caf/detail/init_fun_factory.hpp", "")
+    assert (excepted.returncode, excepted.stdout, excepted.stderr) == (0, "went on\n", "")
+    for header, types in (("caf/detail/init_fun_factory.hpp", "int"), ("own/header.hpp", "")):
+        other = run(header, types)
+        assert other.returncode != 0 and other.stdout == "" and "null pointer" in other.stderr
+
+
+def built(folder: Path, *programs: str) -> Path:
+    """A build folder with these programs, all empty."""
+    for program in programs:
+        path = folder / program
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o755)
+    return folder
+
+
+def discovered(**asked) -> dict[str, suites.Suite]:
+    usual = {"only": [], "filters": [], "sanitizer": "asan", "seed": 1, "fuzz_runs": None}
+    return {found.name: found for found in suites.discover(suites.Selection(**{**usual, **asked}))}
+
+
+def test_every_unit_program_of_the_sanitizer_runs(tmp_path, monkeypatch):
+    programs = [f"asan/tests/{layer}_test" for layer in ("engine", "feedback", "platform", "retriever", "router")]
+    monkeypatch.setattr(suites, "BUILD", built(tmp_path, *programs, "release/tests/base_test"))
+    names = set(discovered())
+    assert {"unit/base", "asan/engine", "asan/feedback", "asan/platform", "asan/retriever", "asan/router"} <= names
+    assert "asan/integration" not in names, "its program is not built"
+    assert not [name for name in discovered(sanitizer="none") if name.startswith("asan")]
+
+
+def test_a_part_of_the_integration_tests_runs_under_the_sanitizer_and_all_when_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(suites, "BUILD", built(tmp_path, "asan/app/conclave", "tsan/app/conclave"))
+    report = Path("report")
+    part = discovered()["asan/integration"]
+    assert part.command(report)[-3:] == [str(suites.TESTS / "integration"), "-m", "not slow"]
+    assert part.environment["CONCLAVE_TEST_PROGRAM"] == str(tmp_path / "asan/app/conclave")
+    assert part.environment["CONCLAVE_TEST_SANITIZER"] == "asan" and part.alone
+    for asked in ({"full": True}, {"only": ["asan/integration"]}):
+        assert discovered(**asked)["asan/integration"].command(report)[-1] == str(suites.TESTS / "integration")
+    tsan = discovered(only=["tsan"], sanitizer="tsan")
+    assert list(tsan) == ["tsan/integration"]
+    assert tsan["tsan/integration"].command(report)[0] == "setarch"
+
+
+def test_naming_a_suite_of_a_sanitizer_chooses_it():
+    assert suites.named_sanitizer(["unit", "tsan/router"]) == "tsan"
+    assert suites.named_sanitizer(["unit", "fuzz"]) is None
+
+
+def test_limits_are_longer_under_a_sanitizer(monkeypatch):
+    monkeypatch.delenv("CONCLAVE_TEST_SANITIZER", raising=False)
+    assert time_limits.scaled(2) == 2
+    monkeypatch.setenv("CONCLAVE_TEST_SANITIZER", "asan")
+    assert time_limits.scaled(2) == 2 * time_limits.SLOWDOWN["asan"]
 
 
 def test_selecting_a_suite_takes_its_members_and_no_other(tmp_path):

@@ -7,6 +7,7 @@ import grpc
 import pytest
 
 from support import conclave_process, router_client
+from support.time_limits import scaled
 
 LIMIT_S = router_client.LIMIT_S
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -106,7 +107,8 @@ def test_a_client_that_vanishes(stubs, server, surviving):
     next(events)
     next(events)
     vanishing.close()
-    router_client.wait_until(lambda: router_client.decoder_status(stubs, surviving).running_sequences == 0, limit_s=20)
+    router_client.wait_until(lambda: router_client.decoder_status(stubs, surviving).running_sequences == 0,
+                             limit_s=scaled(20))
     assert router_client.decoder_status(stubs, surviving).queued_sequences == 0
 
 

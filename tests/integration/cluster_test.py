@@ -12,6 +12,7 @@ import pytest
 
 from support import conclave_process, router_client
 from support.project_files import REPOSITORY
+from support.time_limits import scaled
 
 REQUESTS = 20
 TOGETHER = 8
@@ -21,7 +22,7 @@ OPENINGS = ("Tell me about", "Write a short poem on", "Explain in one sentence",
 SUBJECTS = ("the sea", "sorting algorithms", "owls", "Ζεύς and 東京")
 QUESTIONS = [f"{opening} {subject}." for opening in OPENINGS for subject in SUBJECTS]
 # A request through a shard that is gone ends well within this.
-DEADLINE_S = 20
+DEADLINE_S = scaled(20)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from support import router_client
+from support.time_limits import scaled
 
 LIMIT_S = router_client.LIMIT_S
 # Far more than is awaited of any answer here: only cancelling or draining ends it early.
@@ -162,13 +163,15 @@ def test_cancelling_stops_the_decoder(stubs, channel):
     assert router_client.decoder_status(stubs, channel).running_sequences == 1
     events.cancel()
     # The whole answer would take far longer than this.
-    router_client.wait_until(lambda: router_client.decoder_status(stubs, channel).running_sequences == 0, limit_s=2)
+    router_client.wait_until(lambda: router_client.decoder_status(stubs, channel).running_sequences == 0,
+                             limit_s=scaled(2))
 
 
 def test_a_deadline_ends_the_work_too(stubs, channel):
     call = router_client.ask(stubs, channel, "Count to a thousand.", ENDLESS, limit_s=0.7)
     assert router_client.failure_of(call).code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    router_client.wait_until(lambda: router_client.decoder_status(stubs, channel).running_sequences == 0, limit_s=2)
+    router_client.wait_until(lambda: router_client.decoder_status(stubs, channel).running_sequences == 0,
+                             limit_s=scaled(2))
 
 
 def test_sigterm_ends_an_idle_server_with_0(start_server):

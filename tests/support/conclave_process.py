@@ -15,9 +15,11 @@ from pathlib import Path
 import yaml
 
 from support.project_files import REPOSITORY
+from support.time_limits import scaled
 
-READY_LIMIT_S = 120
-STOP_LIMIT_S = 60
+READY_LIMIT_S = scaled(120)
+STOP_LIMIT_S = scaled(60)
+RUN_LIMIT_S = scaled(300)
 DEFAULT_MODEL = "smollm2-135m-instruct"
 
 
@@ -165,7 +167,7 @@ class Cluster:
             server.end()
 
 
-def run_program(home: Home, *arguments: str, limit_s: float = 300, **options) -> subprocess.CompletedProcess:
+def run_program(home: Home, *arguments: str, limit_s: float = RUN_LIMIT_S, **options) -> subprocess.CompletedProcess:
     """One command of the program, with its output as text; without `input` it finds nothing to read."""
     if "input" not in options:
         options["stdin"] = subprocess.DEVNULL

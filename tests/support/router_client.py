@@ -4,7 +4,9 @@ import time
 
 import grpc
 
-LIMIT_S = 120
+from support.time_limits import scaled
+
+LIMIT_S = scaled(120)
 
 
 def chat_request(stubs, text: str, sampling: dict, **fields):

@@ -15,12 +15,9 @@ TESTS = REPOSITORY / "tests"
 BUILD = REPOSITORY / "build"
 PYTEST_FOLDERS = ("checks", "peers", "integration", "faults", "browser")
 SANITIZERS = ("asan", "tsan")
-# Programs with open findings; they run under that sanitizer only when asked for (`--only asan/router`). The
-# undefined-behaviour sanitizer stops in a header of CAF 0.17 (init_fun_factory.hpp binds a reference to an empty tuple
-# through a null pointer), and router_test's request actors outlive their test coordinator.
-OPEN_FINDINGS = {"asan": {"feedback", "platform", "retriever", "router"}}
 GTEST_LIMIT_S = 900
 PYTEST_LIMIT_S = 2400
+SANITIZED_PYTEST_LIMIT_S = 7200
 FUZZ_LIMIT_S = 300
 
 
@@ -45,9 +42,15 @@ class Selection:
     sanitizer: str
     seed: int
     fuzz_runs: int | None
+    full: bool = False
 
     def wants(self, suite_name: str) -> bool:
         return not self.only or any(suite_name == only or suite_name.startswith(only + "/") for only in self.only)
+
+
+def named_sanitizer(only: list[str]) -> str | None:
+    """The first sanitizer among these names of suites."""
+    return next((name.split("/")[0] for name in only if name.split("/")[0] in SANITIZERS), None)
 
 
 def sanitizer_environment(sanitizer: str) -> dict[str, str]:
@@ -74,15 +77,44 @@ def gtest_suite(name: str, program: Path, selection: Selection, environment: dic
     return Suite(name, command, outcome.read_gtest, GTEST_LIMIT_S, environment)
 
 
-def pytest_suite(folder: str, selection: Selection) -> Suite:
-    def command(report: Path) -> list[str]:
-        arguments = [sys.executable, "-m", "pytest", "-q", "-c", str(TESTS / "pytest.ini"), f"--rootdir={TESTS}",
-                     f"--junitxml={report}", "-o", "junit_family=xunit2", str(TESTS / folder)]
-        if selection.filters:
-            arguments += ["-k", " or ".join(selection.filters)]
-        return arguments
+def pytest_command(folder: str, selection: Selection, report: Path) -> list[str]:
+    arguments = [sys.executable, "-m", "pytest", "-q", "-c", str(TESTS / "pytest.ini"), f"--rootdir={TESTS}",
+                 f"--junitxml={report}", "-o", "junit_family=xunit2", str(TESTS / folder)]
+    if selection.filters:
+        arguments += ["-k", " or ".join(selection.filters)]
+    return arguments
 
-    return Suite(folder, command, outcome.read_junit, PYTEST_LIMIT_S, alone=folder != "checks")
+
+def pytest_suite(folder: str, selection: Selection) -> Suite:
+    return Suite(folder, lambda report: pytest_command(folder, selection, report), outcome.read_junit, PYTEST_LIMIT_S,
+                 alone=folder != "checks")
+
+
+def sanitized_suites(selection: Selection) -> list[Suite]:
+    """Unit tests, fuzz programs and integration tests with the sanitizer's build."""
+    sanitizer = selection.sanitizer
+    environment = sanitizer_environment(sanitizer)
+    # The thread sanitizer's memory layout needs address randomisation off.
+    prefix = ["setarch", "--addr-no-randomize"] if sanitizer == "tsan" else []
+    found = [gtest_suite(f"{sanitizer}/{path.name.removesuffix('_test')}", path, selection, environment, prefix)
+             for path in programs(sanitizer, "_test")]
+    if not selection.filters:
+        found += fuzz_suites(sanitizer, selection, environment)
+    program = BUILD / sanitizer / "app" / "conclave"
+    if program.exists():
+        found.append(sanitized_integration(selection, program, environment, prefix))
+    return found
+
+
+def sanitized_integration(selection: Selection, program: Path, environment: dict[str, str],
+                          prefix: list[str]) -> Suite:
+    """tests/integration with the sanitizer's program, whose engine is several times slower: all of it with --full or
+    when asked for by name, else what is not marked slow."""
+    name = f"{selection.sanitizer}/integration"
+    part = [] if selection.full or name in selection.only else ["-m", "not slow"]
+    return Suite(name, lambda report: [*prefix, *pytest_command("integration", selection, report), *part],
+                 outcome.read_junit, SANITIZED_PYTEST_LIMIT_S,
+                 {**environment, "CONCLAVE_TEST_PROGRAM": str(program)}, alone=True)
 
 
 def fuzz_suites(preset: str, selection: Selection, environment: dict[str, str]) -> list[Suite]:
@@ -120,25 +152,12 @@ def programs(preset: str, ending: str) -> list[Path]:
     return sorted(path for path in found if path.is_file() and os.access(path, os.X_OK))
 
 
-def worth_running(selection: Selection, layer: str) -> bool:
-    asked_for = f"{selection.sanitizer}/{layer}" in selection.only
-    return asked_for or layer not in OPEN_FINDINGS.get(selection.sanitizer, set())
-
-
 def discover(selection: Selection) -> list[Suite]:
     """Every wanted suite, in the order of the report. What is not built is not listed."""
     suites = [gtest_suite(f"unit/{path.name.removesuffix('_test')}", path, selection, {}, [])
               for path in programs("release", "_test")]
     if selection.sanitizer in SANITIZERS:
-        environment = sanitizer_environment(selection.sanitizer)
-        # The thread sanitizer's memory layout needs address randomisation off.
-        prefix = ["setarch", "--addr-no-randomize"] if selection.sanitizer == "tsan" else []
-        suites += [gtest_suite(f"{selection.sanitizer}/{path.name.removesuffix('_test')}", path, selection,
-                               environment, prefix)
-                   for path in programs(selection.sanitizer, "_test")
-                   if worth_running(selection, path.name.removesuffix("_test"))]
-        if not selection.filters:
-            suites += fuzz_suites(selection.sanitizer, selection, environment)
+        suites += sanitized_suites(selection)
     for folder in PYTEST_FOLDERS:
         if any((TESTS / folder).glob("*_test.py")) or any((TESTS / folder).glob("*_check.py")):
             suites.append(pytest_suite(folder, selection))
