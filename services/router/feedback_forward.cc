@@ -2,16 +2,16 @@
 
 namespace conclave::router {
 
-using Async = platform::Forwarder<v1::FeedbackService>::Async;
+using FeedbackAsync = platform::Forwarder<v1::FeedbackService>::Async;
 
 grpc::ServerUnaryReactor* FeedbackForward::Rate(grpc::CallbackServerContext* context,
                                                 const v1::RateRequest* request, v1::RateResponse* response) {
-  return forwarder_.Unary(&Async::Rate, context, request, response);
+  return forwarder_.Unary(&FeedbackAsync::Rate, context, request, response);
 }
 
 grpc::ServerBidiReactor<v1::RateStreamRequest, v1::RateStreamResponse>* FeedbackForward::RateStream(
     grpc::CallbackServerContext* context) {
-  return forwarder_.BidiStream(&Async::RateStream, context);
+  return forwarder_.BidiStream(&FeedbackAsync::RateStream, context);
 }
 
 grpc::ServerUnaryReactor* FeedbackForward::Record(grpc::CallbackServerContext* context,
@@ -25,7 +25,7 @@ grpc::ServerUnaryReactor* FeedbackForward::Record(grpc::CallbackServerContext* c
 
 grpc::ServerWriteReactor<v1::ExportResponse>* FeedbackForward::Export(grpc::CallbackServerContext* context,
                                                                       const v1::ExportRequest* request) {
-  return forwarder_.ServerStream(&Async::Export, context, request);
+  return forwarder_.ServerStream(&FeedbackAsync::Export, context, request);
 }
 
 }  // namespace conclave::router
