@@ -12,6 +12,7 @@ from support import probes
 DOCUMENT_BYTES = 1 << 18
 MOST_DOCUMENTS = 1000
 RECOVERY_LIMIT_S = 60
+DISK_ERRORS = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE)
 
 
 class Library:
@@ -47,7 +48,7 @@ class Library:
             try:
                 return self.ingest(source)
             except grpc.RpcError as error:
-                assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and time.monotonic() < deadline, error
+                assert error.code() in DISK_ERRORS and time.monotonic() < deadline, error
 
     def found(self, sources: list[str]) -> list[str]:
         """Those of `sources` that a search for their name finds."""

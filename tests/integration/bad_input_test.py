@@ -1,5 +1,6 @@
 """Bad input gets one clear line or a precise status, and the server lives on."""
 
+import contextlib
 import shutil
 import socket
 
@@ -115,7 +116,8 @@ def test_a_client_that_vanishes(stubs, server, surviving):
 def test_bytes_that_are_not_grpc(server, surviving):
     del surviving
     host, _, port = server.address.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=LIMIT_S) as connection:
+    # The server may hang up before all of it was sent.
+    with socket.create_connection((host, int(port)), timeout=LIMIT_S) as connection, contextlib.suppress(OSError):
         connection.sendall(b"GET / HTTP/1.1\r\n\r\n" + bytes(range(256)) * 64)
         connection.shutdown(socket.SHUT_WR)
     assert server.process.poll() is None, server.log_text()
