@@ -6,13 +6,16 @@
 
 #include <sys/mman.h>
 
+#include "engine/kernels/attention_task.h"
+
 namespace conclave::engine {
 
 KvLayout KvLayout::For(const Architecture& architecture, bool half_precision) {
   return {.layers = architecture.layers,
           .kv_heads = architecture.kv_heads,
           .head_dim = architecture.head_dim,
-          .half_precision = half_precision};
+          .half_precision = half_precision && architecture.head_dim % 2 == 0 &&
+                            architecture.head_dim <= kMostPairedHeadDim};
 }
 
 Result<std::unique_ptr<KvPool>> KvPool::Create(const KvLayout& layout, int64_t bytes) {

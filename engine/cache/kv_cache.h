@@ -18,14 +18,15 @@ struct KvLayout {
   int64_t layers = 0;
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
-  bool half_precision = true;  ///< IEEE half; false: float32.
+  bool half_precision = true;  ///< pairs of bfloat16 (AttentionTask); false: float32
 
+  /// `half_precision` is granted where the heads' width allows pairs.
   static KvLayout For(const Architecture& architecture, bool half_precision);
 
   int64_t element_bytes() const { return half_precision ? 2 : 4; }
-  /// One block's keys (or values) of one key-value head in one layer: [token in block][head_dim].
+  /// One block's keys (or values) of one key-value head in one layer, as AttentionTask reads them.
   int64_t head_bytes() const { return kKvBlockTokens * head_dim * element_bytes(); }
-  /// A whole block: [layer][keys, values][kv_head][token in block][head_dim].
+  /// A whole block: [layer][keys, values][kv_head].
   int64_t block_bytes() const { return layers * 2 * kv_heads * head_bytes(); }
   /// From the start of a block to a layer's keys or values.
   int64_t Offset(int64_t layer, bool values) const {

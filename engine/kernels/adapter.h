@@ -71,7 +71,7 @@ struct Adapter {
             .swiglu = kRaw.swiglu,
             .exp = kRaw.exp,
             .add = kRaw.add,
-            .to_half = kRaw.to_half,
+            .to_brain = kRaw.to_brain,
             .attention = kRaw.attention};
   }
 };

@@ -11,9 +11,9 @@ struct CpuId {
   uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
 };
 
-CpuId Query(uint32_t leaf) {
+CpuId Query(uint32_t leaf, uint32_t part = 0) {
   CpuId id;
-  if (__get_cpuid_count(leaf, 0, &id.eax, &id.ebx, &id.ecx, &id.edx) == 0) return {};
+  if (__get_cpuid_count(leaf, part, &id.eax, &id.ebx, &id.ecx, &id.edx) == 0) return {};
   return id;
 }
 
@@ -41,6 +41,7 @@ CpuFeatures DetectCpuFeatures() {
   features.avx512 = features.avx2 && (saved & kAvx512State) == kAvx512State && Bit(extended.ebx, 16) &&
                     Bit(extended.ebx, 17) && Bit(extended.ebx, 30) && Bit(extended.ebx, 31) &&
                     Bit(extended.ecx, 11);
+  features.avx512_bf16 = features.avx512 && Bit(Query(7, 1).eax, 5);
   return features;
 }
 

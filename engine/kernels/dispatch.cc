@@ -2,6 +2,7 @@
 #include <string>
 
 #include "engine/kernels/adapter.h"
+#include "engine/kernels/avx512_bf16/attention.h"
 #include "engine/kernels/cpu_features.h"
 
 namespace conclave::engine {
@@ -14,6 +15,16 @@ const Kernels& Avx2Kernels() {
 
 const Kernels& Avx512Kernels() {
   static const Kernels kernels = Adapter<kAvx512Raw>::Make();
+  return kernels;
+}
+
+const Kernels& Avx512BrainKernels() {
+  static const Kernels kernels = [] {
+    Kernels made = Avx512Kernels();
+    made.name = "avx512bf16";
+    made.attention = avx512_bf16::Attention;
+    return made;
+  }();
   return kernels;
 }
 
@@ -46,6 +57,7 @@ std::vector<const Kernels*> AvailableKernels() {
   std::vector<const Kernels*> sets = {&ReferenceKernels()};
   if (features.avx2) sets.push_back(&Avx2Kernels());
   if (features.avx512) sets.push_back(&Avx512Kernels());
+  if (features.avx512_bf16) sets.push_back(&Avx512BrainKernels());
   return sets;
 }
 
@@ -55,12 +67,12 @@ Result<const Kernels*> FindKernels(std::string_view wanted) {
   for (const Kernels* set : sets) {
     if (set->name == wanted) return set;
   }
-  if (wanted == Avx2Kernels().name || wanted == Avx512Kernels().name) {
+  if (wanted == Avx2Kernels().name || wanted == Avx512Kernels().name || wanted == Avx512BrainKernels().name) {
     return FailedPrecondition("this machine cannot run the " + std::string(wanted) +
                               " kernels; the fastest it can are " + std::string(sets.back()->name));
   }
   return InvalidArgument("there are no kernels named '" + std::string(wanted) +
-                         "'; use reference, avx2 or avx512");
+                         "'; use reference, avx2, avx512 or avx512bf16");
 }
 
 const Kernels& BestKernels() { return *Chosen().kernels; }

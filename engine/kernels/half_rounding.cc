@@ -35,4 +35,10 @@ uint16_t FloatToHalf(float value) {
   return static_cast<uint16_t>(sign | half);
 }
 
+uint16_t FloatToBrain(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return static_cast<uint16_t>(bits >> 16 | 0x40u);
+  return static_cast<uint16_t>((bits + 0x7FFFu + (bits >> 16 & 1)) >> 16);
+}
+
 }  // namespace conclave::engine

@@ -8,4 +8,8 @@ namespace conclave::engine {
 /// infinity; a NaN keeps the upper ten bits of its payload and becomes quiet.
 uint16_t FloatToHalf(float value);
 
+/// The bfloat16 number nearest to `value`, ties to even. A NaN keeps the upper bits of its payload and
+/// becomes quiet.
+uint16_t FloatToBrain(float value);
+
 }  // namespace conclave::engine

@@ -38,7 +38,7 @@ struct QuantisedRows {
 /// callers split the work. For each output number the order of float operations is fixed: it never depends on
 /// how many rows are computed together, on the range that was asked for, or on threads.
 struct Kernels {
-  std::string_view name;  ///< "reference", "avx2" or "avx512"
+  std::string_view name;  ///< "reference", "avx2", "avx512" or "avx512bf16"
 
   /// Quantises row `row` of [rows, columns] floats into `out` (which was resized for all rows).
   void (*quantise_row)(const float* x, int64_t row, QuantisedRows& out);
@@ -69,8 +69,8 @@ struct Kernels {
   /// x += y.
   void (*add)(float* x, const float* y, int64_t n);
 
-  /// Stores n floats as IEEE halves (round to nearest even).
-  void (*to_half)(const float* x, int64_t n, uint16_t* out);
+  /// Stores n floats as bfloat16 (FloatToBrain of each).
+  void (*to_brain)(const float* x, int64_t n, uint16_t* out);
 
   /// Softmax-weighted values (arXiv 1706.03762). Numbers of a query row depend on that row's inputs only.
   void (*attention)(const AttentionTask& task);
@@ -79,7 +79,8 @@ struct Kernels {
 /// The plain specification that the others are compared with.
 const Kernels& ReferenceKernels();
 
-/// The fastest set this machine can run; CONCLAVE_KERNELS=reference|avx2|avx512 chooses another. Chosen once.
+/// The fastest set this machine can run; CONCLAVE_KERNELS=reference|avx2|avx512|avx512bf16 chooses another.
+/// Chosen once.
 const Kernels& BestKernels();
 
 /// Whether BestKernels follows CONCLAVE_KERNELS: Ok when it does or the variable is unset or empty. Errors:

@@ -79,7 +79,7 @@ struct RawKernels {
   void (*swiglu)(const float* gate, const float* up, int64_t n, float* out);
   void (*exp)(const float* x, int64_t n, float* out);
   void (*add)(float* x, const float* y, int64_t n);
-  void (*to_half)(const float* x, int64_t n, uint16_t* out);
+  void (*to_brain)(const float* x, int64_t n, uint16_t* out);
   void (*attention)(const AttentionTask& task);
 };
 

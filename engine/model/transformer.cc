@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "engine/kernels/kv_storage.h"
+
 namespace conclave::engine {
 namespace {
 
@@ -249,13 +251,15 @@ void Transformer::Project(const Layer& layer, ThreadPool& pool) {
 void Transformer::StoreHead(int64_t layer, const KvSequence& cache, int64_t position, int64_t head,
                             bool values, const float* x) {
   const KvLayout& layout = cache.pool().layout();
-  std::byte* to = cache.pool().Block(cache.blocks()[position / kKvBlockTokens]) +
-                  layout.Offset(layer, values) + head * layout.head_bytes() +
-                  (position % kKvBlockTokens) * layout.head_dim * layout.element_bytes();
-  if (layout.half_precision) {
-    BestKernels().to_half(x, layout.head_dim, reinterpret_cast<uint16_t*>(to));
+  std::byte* block = cache.pool().Block(cache.blocks()[position / kKvBlockTokens]) +
+                     layout.Offset(layer, values) + head * layout.head_bytes();
+  const int64_t token = position % kKvBlockTokens;
+  if (!layout.half_precision) {
+    std::memcpy(block + token * layout.head_dim * 4, x, layout.head_dim * sizeof(float));
+  } else if (values) {
+    StoreValuePairs(x, layout.head_dim, token, block);
   } else {
-    std::memcpy(to, x, layout.head_dim * sizeof(float));
+    StoreKeyPairs(x, layout.head_dim, token, kKvBlockTokens, block);
   }
 }
 

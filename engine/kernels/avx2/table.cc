@@ -17,7 +17,7 @@ const RawKernels kAvx2Raw = {.name = "avx2",
                              .swiglu = SwiGluRow<Avx2>,
                              .exp = ExpRow<Avx2>,
                              .add = AddRow<Avx2>,
-                             .to_half = ToHalfRow<Avx2>,
+                             .to_brain = ToBrainRow<Avx2>,
                              .attention = AttentionOf<Avx2>};
 
 }  // namespace conclave::engine

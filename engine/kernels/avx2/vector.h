@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include <immintrin.h>
@@ -10,8 +11,11 @@ namespace conclave::engine {
 struct Avx2 {
   using Floats = __m256;
   static constexpr int kLanes = 8;
-  /// Queries whose accumulators fit into the registers together.
-  static constexpr int kQueryGroup = 2;
+  /// Queries whose accumulators fit into the registers together: of 32 keys, and of 64 values.
+  static constexpr int kScoreQueries = 2;
+  static constexpr int kValueQueries = 1;
+  /// The same in attention over float32.
+  static constexpr int kQueryGroup = 1;
 
   static Floats Zero() { return _mm256_setzero_ps(); }
   static Floats Set(float x) { return _mm256_set1_ps(x); }
@@ -24,9 +28,6 @@ struct Avx2 {
     return _mm256_castsi256_ps(_mm256_slli_epi32(words, 16));
   }
   static void Store(float* p, Floats x) { _mm256_storeu_ps(p, x); }
-  static void StoreHalf(uint16_t* p, Floats x) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
-  }
 
   // The first n < kLanes lanes; the others read as 0.
   static __m256i Lane() { return _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7); }
@@ -34,17 +35,7 @@ struct Avx2 {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), Lane());
   }
   static Floats LoadFirst(const float* p, int64_t n) { return _mm256_maskload_ps(p, First(n)); }
-  static Floats LoadHalfFirst(const uint16_t* p, int64_t n) {
-    uint16_t lanes[kLanes] = {};
-    for (int64_t i = 0; i < n; ++i) lanes[i] = p[i];
-    return LoadHalf(lanes);
-  }
   static void StoreFirst(float* p, Floats x, int64_t n) { _mm256_maskstore_ps(p, First(n), x); }
-  static void StoreHalfFirst(uint16_t* p, Floats x, int64_t n) {
-    uint16_t lanes[kLanes];
-    StoreHalf(lanes, x);
-    for (int64_t i = 0; i < n; ++i) p[i] = lanes[i];
-  }
 
   static Floats Add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
   static Floats Sub(Floats a, Floats b) { return _mm256_sub_ps(a, b); }
@@ -68,6 +59,45 @@ struct Avx2 {
   /// a in lanes [begin, end), b elsewhere.
   static Floats SelectRange(Floats a, Floats b, int64_t begin, int64_t end) {
     return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(_mm256_andnot_si256(First(begin), First(end))));
+  }
+
+  // Pairs of bfloat16 numbers in 32-bit words.
+  using Words = __m256i;
+  static Words LoadWords(const std::byte* p) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  }
+  static Words LoadWordsFirst(const std::byte* p, int64_t n) {
+    return _mm256_maskload_epi32(reinterpret_cast<const int*>(p), First(n));
+  }
+  static Words AndWords(Words a, uint32_t mask) {
+    return _mm256_and_si256(a, _mm256_set1_epi32(static_cast<int>(mask)));
+  }
+  /// One pair for all lanes.
+  struct Pair {
+    Floats low, high;
+  };
+  static Pair SetPair(uint32_t pair) {
+    const __m256i words = _mm256_set1_epi32(static_cast<int>(pair));
+    return {LowOf(words), HighOf(words)};
+  }
+  static Floats LowOf(Words a) { return _mm256_castsi256_ps(_mm256_slli_epi32(a, 16)); }
+  static Floats HighOf(Words a) { return _mm256_castsi256_ps(AndWords(a, 0xFFFF0000u)); }
+  /// The higher numbers' products are added first, as vdpbf16ps does.
+  static Floats DotPairs(Floats sum, Words a, const Pair& b) {
+    return Fma(LowOf(a), b.low, Fma(HighOf(a), b.high, sum));
+  }
+  /// x rounded to bfloat16, ties to even; x is no NaN with a full payload.
+  static Floats RoundBrain(Floats x) {
+    const __m256i bits = _mm256_castps_si256(x);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i sum = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF)));
+    return _mm256_castsi256_ps(AndWords(sum, 0xFFFF0000u));
+  }
+  /// Stores numbers that RoundBrain has rounded.
+  static void StoreBrain(uint16_t* p, Floats x) {
+    const __m256i words = _mm256_srli_epi32(_mm256_castps_si256(x), 16);
+    const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(words, words), 0x08);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
   }
 
   static float FirstLane(Floats x) { return _mm256_cvtss_f32(x); }

@@ -17,7 +17,7 @@ const RawKernels kAvx512Raw = {.name = "avx512",
                                .swiglu = SwiGluRow<Avx512>,
                                .exp = ExpRow<Avx512>,
                                .add = AddRow<Avx512>,
-                               .to_half = ToHalfRow<Avx512>,
+                               .to_brain = ToBrainRow<Avx512>,
                                .attention = AttentionOf<Avx512>};
 
 }  // namespace conclave::engine

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include <immintrin.h>
@@ -10,7 +11,10 @@ namespace conclave::engine {
 struct Avx512 {
   using Floats = __m512;
   static constexpr int kLanes = 16;
-  /// Queries whose accumulators fit into the registers together.
+  /// Queries whose accumulators fit into the registers together: of 32 keys, and of 64 values.
+  static constexpr int kScoreQueries = 8;
+  static constexpr int kValueQueries = 6;
+  /// The same in attention over float32.
   static constexpr int kQueryGroup = 4;
 
   static Floats Zero() { return _mm512_setzero_ps(); }
@@ -24,20 +28,11 @@ struct Avx512 {
     return _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));
   }
   static void Store(float* p, Floats x) { _mm512_storeu_ps(p, x); }
-  static void StoreHalf(uint16_t* p, Floats x) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
-  }
 
   // The first n < kLanes lanes; the others read as 0.
   static __mmask16 First(int64_t n) { return static_cast<__mmask16>((1u << n) - 1); }
   static Floats LoadFirst(const float* p, int64_t n) { return _mm512_maskz_loadu_ps(First(n), p); }
-  static Floats LoadHalfFirst(const uint16_t* p, int64_t n) {
-    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(First(n), p));
-  }
   static void StoreFirst(float* p, Floats x, int64_t n) { _mm512_mask_storeu_ps(p, First(n), x); }
-  static void StoreHalfFirst(uint16_t* p, Floats x, int64_t n) {
-    _mm256_mask_storeu_epi16(p, First(n), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
-  }
 
   static Floats Add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
   static Floats Sub(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
@@ -57,6 +52,40 @@ struct Avx512 {
   static Floats SelectRange(Floats a, Floats b, int64_t begin, int64_t end) {
     const auto mask = static_cast<__mmask16>((1u << end) - (1u << begin));
     return _mm512_mask_mov_ps(b, mask, a);
+  }
+
+  // Pairs of bfloat16 numbers in 32-bit words.
+  using Words = __m512i;
+  static Words LoadWords(const std::byte* p) { return _mm512_loadu_si512(p); }
+  static Words LoadWordsFirst(const std::byte* p, int64_t n) { return _mm512_maskz_loadu_epi32(First(n), p); }
+  static Words AndWords(Words a, uint32_t mask) {
+    return _mm512_and_si512(a, _mm512_set1_epi32(static_cast<int>(mask)));
+  }
+  /// One pair for all lanes.
+  struct Pair {
+    Floats low, high;
+  };
+  static Pair SetPair(uint32_t pair) {
+    const __m512i words = _mm512_set1_epi32(static_cast<int>(pair));
+    return {LowOf(words), HighOf(words)};
+  }
+  static Floats LowOf(Words a) { return _mm512_castsi512_ps(_mm512_slli_epi32(a, 16)); }
+  static Floats HighOf(Words a) { return _mm512_castsi512_ps(AndWords(a, 0xFFFF0000u)); }
+  /// The higher numbers' products are added first, as vdpbf16ps does.
+  static Floats DotPairs(Floats sum, Words a, const Pair& b) {
+    return Fma(LowOf(a), b.low, Fma(HighOf(a), b.high, sum));
+  }
+  /// x rounded to bfloat16, ties to even; x is no NaN with a full payload.
+  static Floats RoundBrain(Floats x) {
+    const __m512i bits = _mm512_castps_si512(x);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i sum = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
+    return _mm512_castsi512_ps(AndWords(sum, 0xFFFF0000u));
+  }
+  /// Stores numbers that RoundBrain has rounded.
+  static void StoreBrain(uint16_t* p, Floats x) {
+    const __m512i words = _mm512_srli_epi32(_mm512_castps_si512(x), 16);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(words));
   }
 
   static float FirstLane(Floats x) { return _mm512_cvtss_f32(x); }

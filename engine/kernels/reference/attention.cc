@@ -3,6 +3,7 @@
 #include <limits>
 #include <vector>
 
+#include "engine/kernels/half_rounding.h"
 #include "engine/kernels/reference/reference.h"
 #include "engine/tensor/half.h"
 
@@ -10,17 +11,23 @@ namespace conclave::engine::reference {
 namespace {
 
 /// Number `i` of the key or value at `position`.
-double Stored(const AttentionTask& task, const std::byte* const* blocks, int64_t position, int64_t i) {
-  const std::byte* block = blocks[position / task.block_tokens];
-  const int64_t at = position % task.block_tokens * task.head_dim + i;
-  if (task.half_precision) {
-    uint16_t half;
-    std::memcpy(&half, block + at * 2, 2);
-    return HalfToFloat(half);
+double Stored(const AttentionTask& task, bool values, int64_t position, int64_t i) {
+  const std::byte* block = (values ? task.value_blocks : task.key_blocks)[position / task.block_tokens];
+  const int64_t token = position % task.block_tokens;
+  if (!task.half_precision) {
+    float value;
+    std::memcpy(&value, block + (token * task.head_dim + i) * 4, 4);
+    return value;
   }
-  float value;
-  std::memcpy(&value, block + at * 4, 4);
-  return value;
+  const int64_t word = values ? token / 2 * task.head_dim + i : i / 2 * task.block_tokens + token;
+  uint16_t brain;
+  std::memcpy(&brain, block + word * 4 + (values ? token : i) % 2 * 2, 2);
+  return BrainToFloat(brain);
+}
+
+/// Number `i` of a query as the tuned sets read it.
+double Query(const AttentionTask& task, const float* query, int64_t i) {
+  return task.half_precision ? BrainToFloat(FloatToBrain(query[i])) : query[i];
 }
 
 void AttendHead(const AttentionTask& task, const float* query, int64_t begin, int64_t end, float* out) {
@@ -28,7 +35,9 @@ void AttendHead(const AttentionTask& task, const float* query, int64_t begin, in
   double largest = -std::numeric_limits<double>::infinity();
   for (int64_t position = begin; position < end; ++position) {
     double dot = 0.0;
-    for (int64_t i = 0; i < task.head_dim; ++i) dot += query[i] * Stored(task, task.key_blocks, position, i);
+    for (int64_t i = 0; i < task.head_dim; ++i) {
+      dot += Query(task, query, i) * Stored(task, false, position, i);
+    }
     weights[position - begin] = dot * task.scale;
     largest = std::fmax(largest, weights[position - begin]);
   }
@@ -37,7 +46,7 @@ void AttendHead(const AttentionTask& task, const float* query, int64_t begin, in
   for (int64_t i = 0; i < task.head_dim; ++i) {
     double sum = 0.0;
     for (int64_t position = begin; position < end; ++position) {
-      sum += weights[position - begin] * Stored(task, task.value_blocks, position, i);
+      sum += weights[position - begin] * Stored(task, true, position, i);
     }
     out[i] = static_cast<float>(sum / total);
   }

@@ -53,8 +53,8 @@ void Add(float* x, const float* y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) x[i] += y[i];
 }
 
-void ToHalf(const float* x, int64_t n, uint16_t* out) {
-  for (int64_t i = 0; i < n; ++i) out[i] = FloatToHalf(x[i]);
+void ToBrain(const float* x, int64_t n, uint16_t* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = FloatToBrain(x[i]);
 }
 
 }  // namespace conclave::engine::reference

@@ -14,7 +14,7 @@ void RopeInterleaved(float* x, int64_t heads, int64_t head_dim, int64_t dims, co
 void SwiGlu(const float* gate, const float* up, int64_t n, float* out);
 void Exp(const float* x, int64_t n, float* out);
 void Add(float* x, const float* y, int64_t n);
-void ToHalf(const float* x, int64_t n, uint16_t* out);
+void ToBrain(const float* x, int64_t n, uint16_t* out);
 void Attention(const AttentionTask& task);
 
 }  // namespace conclave::engine::reference

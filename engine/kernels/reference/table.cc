@@ -12,7 +12,7 @@ const RawKernels kReferenceRaw = {.name = "reference",
                                   .swiglu = reference::SwiGlu,
                                   .exp = reference::Exp,
                                   .add = reference::Add,
-                                  .to_half = reference::ToHalf,
+                                  .to_brain = reference::ToBrain,
                                   .attention = reference::Attention};
 
 }  // namespace conclave::engine

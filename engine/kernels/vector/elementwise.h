@@ -65,10 +65,15 @@ void AddRow(float* x, const float* y, int64_t n) {
 }
 
 template <typename V>
-void ToHalfRow(const float* x, int64_t n, uint16_t* out) {
-  ForVectors<V>(
-      n, [&](int64_t i) { V::StoreHalf(out + i, V::Load(x + i)); },
-      [&](int64_t i, int64_t count) { V::StoreHalfFirst(out + i, V::LoadFirst(x + i, count), count); });
+void ToBrainRow(const float* x, int64_t n, uint16_t* out) {
+  // The compiler makes vectors of it.
+  for (int64_t i = 0; i < n; ++i) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, x + i, sizeof bits);
+    const uint32_t rounded = (bits + 0x7FFFu + (bits >> 16 & 1)) >> 16;
+    const uint32_t quiet = bits >> 16 | 0x40u;
+    out[i] = static_cast<uint16_t>((bits & 0x7FFFFFFFu) > 0x7F800000u ? quiet : rounded);
+  }
 }
 
 }  // namespace conclave::engine

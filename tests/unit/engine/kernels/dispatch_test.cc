@@ -15,7 +15,7 @@ TEST(DispatchTest, TheReferenceIsAlwaysThereAndFirst) {
 
 TEST(DispatchTest, SetsFollowTheProcessor) {
   const CpuFeatures features = DetectCpuFeatures();
-  EXPECT_EQ(AvailableKernels().size(), 1u + features.avx2 + features.avx512);
+  EXPECT_EQ(AvailableKernels().size(), 1u + features.avx2 + features.avx512 + features.avx512_bf16);
   EXPECT_EQ(features.avx2, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
   EXPECT_EQ(features.avx512,
             features.avx2 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw"));
@@ -42,7 +42,7 @@ TEST(DispatchTest, EverySetIsComplete) {
     EXPECT_NE(set->swiglu, nullptr);
     EXPECT_NE(set->exp, nullptr);
     EXPECT_NE(set->add, nullptr);
-    EXPECT_NE(set->to_half, nullptr);
+    EXPECT_NE(set->to_brain, nullptr);
     EXPECT_NE(set->attention, nullptr);
   }
 }

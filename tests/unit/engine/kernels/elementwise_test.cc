@@ -167,16 +167,18 @@ TEST_P(ElementwiseTest, AddIsExact) {
   EXPECT_TRUE(AllClose(got, {kNan, kInfinity, kNan, kInfinity}, {}));
 }
 
-TEST_P(ElementwiseTest, ToHalfGivesTheReferencesBits) {
+TEST_P(ElementwiseTest, ToBrainGivesTheReferencesBits) {
   std::vector<float> x = kExtremes;
   // Every 4099th pattern of 32 bits: NaNs, infinities, subnormals and ties of both formats among them.
   for (uint64_t bits = 0; bits <= UINT32_MAX; bits += 4099)
     x.push_back(std::bit_cast<float>(static_cast<uint32_t>(bits)));
-  for (uint32_t half = 0; half < 0x7C00; ++half) x.push_back(std::bit_cast<float>((half << 13) + 0x38001000));
+  // And all ties.
+  for (uint32_t brain = 0; brain <= UINT16_MAX; ++brain)
+    x.push_back(std::bit_cast<float>(brain << 16 | 0x8000));
   const auto n = static_cast<int64_t>(x.size());
   std::vector<uint16_t> wanted(x.size()), got(x.size());
-  reference_.to_half(x.data(), n, wanted.data());
-  kernels_.to_half(x.data(), n, got.data());
+  reference_.to_brain(x.data(), n, wanted.data());
+  kernels_.to_brain(x.data(), n, got.data());
   for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(got[i], wanted[i]) << x[i];
 }
 
@@ -185,11 +187,11 @@ TEST_P(ElementwiseTest, OddTailsWriteNothingElse) {
     const std::vector<float> x = RandomFloats(random_, 40);
     std::vector<float> out(40, -7.0f);
     kernels_.exp(x.data(), n, out.data());
-    std::vector<uint16_t> halves(40, 7);
-    kernels_.to_half(x.data(), n, halves.data());
+    std::vector<uint16_t> brains(40, 7);
+    kernels_.to_brain(x.data(), n, brains.data());
     for (int64_t i = n; i < 40; ++i) {
       EXPECT_EQ(out[i], -7.0f);
-      EXPECT_EQ(halves[i], 7);
+      EXPECT_EQ(brains[i], 7);
     }
   }
 }

@@ -1,5 +1,6 @@
 #include "engine/kernels/half_rounding.h"
 
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -38,6 +39,24 @@ TEST(HalfRoundingTest, OverflowsAtTheMiddleBeyondTheLargest) {
   EXPECT_EQ(FloatToHalf(65520.0f), 0x7C00);
   EXPECT_EQ(FloatToHalf(-std::numeric_limits<float>::max()), 0xFC00);
   EXPECT_EQ(FloatToHalf(std::numeric_limits<float>::infinity()), 0x7C00);
+}
+
+TEST(BrainRoundingTest, EveryNumberComesBackAndNaNsBecomeQuiet) {
+  for (uint32_t brain = 0; brain <= 0xFFFF; ++brain) {
+    const float value = BrainToFloat(static_cast<uint16_t>(brain));
+    EXPECT_EQ(FloatToBrain(value), std::isnan(value) ? brain | 0x40 : brain);
+  }
+}
+
+TEST(BrainRoundingTest, RoundsToTheNearestAndTiesToEven) {
+  for (uint32_t brain = 0; brain < 0x7F7F; ++brain) {
+    const float middle = std::bit_cast<float>(brain << 16 | 0x8000);
+    EXPECT_EQ(FloatToBrain(middle), brain + brain % 2);
+    EXPECT_EQ(FloatToBrain(std::nextafter(middle, 0.0f)), brain);
+    EXPECT_EQ(FloatToBrain(std::nextafter(middle, HUGE_VALF)), brain + 1);
+    EXPECT_EQ(FloatToBrain(-middle), 0x8000 | (brain + brain % 2));
+  }
+  EXPECT_EQ(FloatToBrain(std::numeric_limits<float>::max()), 0x7F80);
 }
 
 }  // namespace
