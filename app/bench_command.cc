@@ -10,7 +10,7 @@
 #include "app/json_line.h"
 #include "app/model_source.h"
 #include "engine/model/language_model.h"
-#include "engine/parallel/read_bandwidth.h"
+#include "engine/roofline/machine_limits.h"
 #include "engine/sampling/sampler.h"
 
 namespace conclave::app {
@@ -72,7 +72,7 @@ Status BenchDecode(const BenchFlags& flags) {
   std::vector<double> decode, prompt, bandwidth;
   for (int64_t i = 0; i < flags.repeats; ++i) {
     bar.Update(i, flags.repeats);
-    bandwidth.push_back(engine::MeasureReadBandwidth(*pool));
+    bandwidth.push_back(engine::MeasureReadBandwidth(*pool, {.rounds = 3, .round_s = 0.1}).best);
     CONCLAVE_ASSIGN_OR_RETURN(const DecodeRates rates, MeasureDecode(*model, flags));
     decode.push_back(rates.decode_tokens_per_s);
     prompt.push_back(rates.prompt_tokens_per_s);

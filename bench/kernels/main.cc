@@ -6,13 +6,17 @@
 #include <cstdlib>
 #include <string>
 
-#include "bench/kernels/machine_limits.h"
 #include "bench/kernels/model_weights.h"
+#include "engine/roofline/machine_limits.h"
+#include "engine/roofline/rates.h"
 
 namespace conclave::bench {
 namespace {
 
 using engine::DType;
+using engine::Measure;
+using engine::Rates;
+using engine::Scaled;
 
 constexpr int kRounds = 9;
 constexpr double kRoundSeconds = 0.3;
@@ -26,8 +30,6 @@ void Report(const std::string& name, const char* unit, Rates rates, double limit
       name.c_str(), rates.median, rates.best, unit, limit, limit > 0 ? rates.median / limit : 0.0);
   std::fflush(stdout);
 }
-
-Rates Scaled(Rates rates, double factor) { return {rates.median * factor, rates.best * factor}; }
 
 bool FindFormat(const std::string& name, DType& out) {
   for (int i = 0; i < engine::kDTypeCount; ++i) {
@@ -50,11 +52,11 @@ int BenchKernels(DType dtype, int threads) {
       return 1;
     }
   }
-  const Rates bandwidth = MeasureReadBandwidth(pool);
-  const Rates peak = MeasureDotProductPeak(pool);
+  const Rates bandwidth = engine::MeasureReadBandwidth(pool);
+  const Rates peak = engine::MeasurePeak(engine::Arithmetic::kInt8, pool).operations_per_s;
   Report("read bandwidth", "GB/s", Scaled(bandwidth, 1e-9), bandwidth.best * 1e-9);
   Report("8-bit dot product peak", "TOPS", Scaled(peak, 1e-12), peak.best * 1e-12);
-  Report("empty parallel regions", "1/s", MeasureRegions(pool), 0.0);
+  Report("empty parallel regions", "1/s", engine::MeasureRegions(pool), 0.0);
 
   const ModelWeights weights = MakeWeights(dtype, kLayers);
   const double products = static_cast<double>(weights.layer_products() * kPromptTokens);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
@@ -40,6 +41,10 @@ class FeedForward {
 /// Some slices of every feed-forward layer, packed for the kernels, in this process' memory.
 class FeedForwardShard {
  public:
+  struct Slice {
+    PackedMatrix gate, up, down;
+  };
+
   /// Loads `slices` (distinct, each in [0, FeedForwardSlices)). Errors: INVALID_ARGUMENT, or what packing
   /// reports.
   static Result<std::unique_ptr<FeedForwardShard>> Load(const ModelFile& file,
@@ -50,6 +55,8 @@ class FeedForwardShard {
   int64_t layers() const { return static_cast<int64_t>(layers_.size()); }
   int64_t hidden() const { return hidden_; }
   int64_t weight_bytes() const { return weight_bytes_; }
+  /// A layer's packed matrices, one entry a resident slice, for measuring.
+  std::span<const Slice> matrices(int64_t layer) const { return layers_[layer]; }
   /// Whether a layer reads FeedForwardInput::x8 (else x).
   bool quantised(int64_t layer) const;
 
@@ -58,10 +65,6 @@ class FeedForwardShard {
   void Compute(int64_t layer, const FeedForwardInput& input, ThreadPool& pool, float* out);
 
  private:
-  struct Slice {
-    PackedMatrix gate, up, down;
-  };
-
   void ComputeInner(const Slice& slice, const FeedForwardInput& input, int64_t begin, int64_t end,
                     float* inner, float* up) const;
 

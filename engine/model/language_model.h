@@ -22,6 +22,8 @@ class LanguageModel {
   const Architecture& architecture() const { return model_->architecture(); }
   ThreadPool& pool() { return *pool_; }
   KvPool& kv() { return *kv_; }
+  const Transformer& transformer() const { return *model_; }
+  const FeedForwardShard& feed_forward() const { return *shard_; }
   int64_t weight_bytes() const { return model_->weight_bytes() + shard_->weight_bytes(); }
 
   /// One step; see Transformer::Forward.

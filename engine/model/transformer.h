@@ -40,6 +40,17 @@ class Transformer {
 
   const Architecture& architecture() const { return architecture_; }
   int64_t weight_bytes() const { return weight_bytes_; }
+  /// The packed matrices, for measuring; they live as long as the transformer.
+  struct AttentionMatrices {
+    const PackedMatrix& query;
+    const PackedMatrix& key;
+    const PackedMatrix& value;
+    const PackedMatrix& output;
+  };
+  AttentionMatrices matrices(int64_t layer) const {
+    return {layers_[layer].query, layers_[layer].key, layers_[layer].value, layers_[layer].output};
+  }
+  const PackedMatrix& head() const { return output_; }
   /// Whether the weights are stored with less than float32 precision; keys and values then need no more than
   /// half.
   bool reduced_precision() const { return output_.kind() != PackedKind::kF32; }

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <vector>
 
-namespace conclave::bench {
+namespace conclave::engine {
 
 /// Rates of several rounds, in calls a second.
 struct Rates {
@@ -33,4 +33,7 @@ Rates Measure(int rounds, double round_s, Work work) {
   return {rates[rates.size() / 2], rates.back()};
 }
 
-}  // namespace conclave::bench
+/// The same rates in another unit: `factor` units a call.
+inline Rates Scaled(Rates rates, double factor) { return {rates.median * factor, rates.best * factor}; }
+
+}  // namespace conclave::engine
