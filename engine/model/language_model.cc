@@ -8,13 +8,6 @@
 #include "engine/sampling/sampler.h"
 
 namespace conclave::engine {
-namespace {
-
-/// Tokens of one forward pass: bounds the logits that are held at once.
-constexpr int64_t kChunkTokens = 128;
-
-}  // namespace
-
 Result<std::unique_ptr<LanguageModel>> LanguageModel::Load(const std::string& path, int64_t context,
                                                            std::shared_ptr<ThreadPool> pool) {
   auto loaded = std::make_unique<LanguageModel>();
@@ -46,8 +39,8 @@ Status LanguageModel::ForEachLogits(std::span<const int32_t> tokens, int64_t fir
   }
   CONCLAVE_RETURN_IF_ERROR(cache.Reserve(count));
   std::vector<float> logits;
-  for (int64_t begin = 0; begin < count; begin += kChunkTokens) {
-    const int64_t end = std::min(count, begin + kChunkTokens);
+  for (int64_t begin = 0; begin < count; begin += kLogitsChunkTokens) {
+    const int64_t end = std::min(count, begin + kLogitsChunkTokens);
     const int64_t rows = std::clamp<int64_t>(end - first, 0, end - begin);
     logits.resize(rows * vocabulary);
     const SequenceStep step{
@@ -60,18 +53,23 @@ Status LanguageModel::ForEachLogits(std::span<const int32_t> tokens, int64_t fir
   return Status::Ok();
 }
 
-Result<TextScore> ScoreText(LanguageModel& model, std::span<const int32_t> tokens, int64_t window,
-                            const std::function<void(int64_t, int64_t)>& progress) {
+Result<int64_t> CountWindows(const LanguageModel& model, std::span<const int32_t> tokens, int64_t window) {
   if (window < 4 || window > model.architecture().context) {
     return InvalidArgument("the window has " + std::to_string(window) + " tokens; 4 to " +
                            std::to_string(model.architecture().context) + " are possible");
   }
-  TextScore score;
   const int64_t windows = static_cast<int64_t>(tokens.size()) / window;
   if (windows == 0) {
     return InvalidArgument("the text has " + std::to_string(tokens.size()) +
                            " tokens; at least one window of " + std::to_string(window) + " is needed");
   }
+  return windows;
+}
+
+Result<TextScore> ScoreText(LanguageModel& model, std::span<const int32_t> tokens, int64_t window,
+                            const std::function<void(int64_t, int64_t)>& progress) {
+  TextScore score;
+  CONCLAVE_ASSIGN_OR_RETURN(const int64_t windows, CountWindows(model, tokens, window));
   for (; score.windows < windows; ++score.windows, progress(score.windows, windows)) {
     const auto part = tokens.subspan(score.windows * window, window);
     CONCLAVE_RETURN_IF_ERROR(

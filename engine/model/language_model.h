@@ -11,6 +11,9 @@
 
 namespace conclave::engine {
 
+/// Tokens of one forward pass when a text is scored: bounds the logits that are held at once.
+inline constexpr int64_t kLogitsChunkTokens = 128;
+
 /// A whole model in one process, for measuring and scoring: weights, feed-forward layers and a cache for one
 /// sequence of full length. Used by one thread at a time.
 class LanguageModel {
@@ -44,6 +47,10 @@ class LanguageModel {
   std::unique_ptr<FeedForward> feed_forward_;
   std::unique_ptr<KvPool> kv_;
 };
+
+/// How many whole windows of `window` tokens a text has. Errors: INVALID_ARGUMENT (none; window under 4 or
+/// over the model's context).
+Result<int64_t> CountWindows(const LanguageModel& model, std::span<const int32_t> tokens, int64_t window);
 
 /// Mean negative log-likelihood of a text.
 struct TextScore {
