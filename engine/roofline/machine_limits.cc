@@ -51,9 +51,8 @@ Peak MeasurePeak(Arithmetic arithmetic, ThreadPool& pool, const Effort& effort) 
   constexpr int64_t kChecked = 10;
   if (loop.run(kChecked) != loop.ExpectedSum(kChecked)) return peak;
   constexpr int64_t kSteps = 50000;
-  const Rates calls = Measure(effort.rounds, effort.round_s, [&] {
-    pool.Run([&](int) { Keep(loop.run(kSteps)); });
-  });
+  const Rates calls =
+      Measure(effort.rounds, effort.round_s, [&] { pool.Run([&](int) { Keep(loop.run(kSteps)); }); });
   peak.operations_per_s = Scaled(calls, static_cast<double>(loop.Operations(kSteps) * pool.size()));
   return peak;
 }

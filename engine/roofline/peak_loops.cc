@@ -7,22 +7,22 @@
 namespace conclave::engine {
 namespace {
 
-// Defines a loop: `step` makes the next value of `sum` from the constants `w` (3 in each element) and `x` (-2).
-// A macro, since a lambda or template does not inherit a function's instruction set.
+// Defines a loop: `step` makes the next value of `sum` from the constants `w` (3 in each element) and `x`
+// (-2). A macro, since a lambda or template does not inherit a function's instruction set.
 #define CONCLAVE_PEAK_LOOP(name, instructions, Vector, Factor, zero, w_value, x_value, step, lane0) \
   __attribute__((target(instructions))) double name(int64_t steps) {                                \
     Vector sums[kPeakChains];                                                                       \
     const Factor w = w_value;                                                                       \
     const Factor x = x_value;                                                                       \
-    _Pragma("GCC unroll 12") for (Vector& sum : sums) sum = zero;                                   \
+    _Pragma("GCC unroll 12") for (Vector & sum : sums) sum = zero;                                  \
     for (int64_t i = 0; i < steps; ++i) {                                                           \
-      _Pragma("GCC unroll 12") for (Vector& sum : sums) {                                           \
+      _Pragma("GCC unroll 12") for (Vector & sum : sums) {                                          \
         sum = step;                                                                                 \
         __asm__ volatile("" : "+v"(sum)); /* keeps the compiler from adding up ahead */             \
       }                                                                                             \
     }                                                                                               \
     double total = 0.0;                                                                             \
-    _Pragma("GCC unroll 12") for (Vector& sum : sums) total += lane0;                               \
+    _Pragma("GCC unroll 12") for (Vector & sum : sums) total += lane0;                              \
     return total;                                                                                   \
   }
 
@@ -39,8 +39,9 @@ CONCLAVE_PEAK_LOOP(Int16Sse2, "sse2", __m128i, __m128i, _mm_setzero_si128(), _mm
                    _mm_set1_epi16(-2), _mm_add_epi32(sum, _mm_madd_epi16(w, x)), _mm_cvtsi128_si32(sum))
 // 0x4040 is 3 in bfloat16, 0xC000 is -2.
 CONCLAVE_PEAK_LOOP(Bf16Avx512, "avx512f,avx512bf16", __m512, __m512bh, _mm512_setzero_ps(),
-                   (__m512bh)_mm512_set1_epi16(0x4040), (__m512bh)_mm512_set1_epi16(static_cast<short>(0xC000)),
-                   _mm512_dpbf16_ps(sum, w, x), static_cast<double>(_mm512_cvtss_f32(sum)))
+                   (__m512bh)_mm512_set1_epi16(0x4040),
+                   (__m512bh)_mm512_set1_epi16(static_cast<short>(0xC000)), _mm512_dpbf16_ps(sum, w, x),
+                   static_cast<double>(_mm512_cvtss_f32(sum)))
 CONCLAVE_PEAK_LOOP(Fp32Avx512, "avx512f", __m512, __m512, _mm512_setzero_ps(), _mm512_set1_ps(3.0f),
                    _mm512_set1_ps(-2.0f), _mm512_fmadd_ps(w, x, sum),
                    static_cast<double>(_mm512_cvtss_f32(sum)))
@@ -85,7 +86,9 @@ double PeakLoop::ExpectedSum(int64_t steps) const {
   return kProduct * static_cast<double>(steps * kPeakChains * products_per_lane);
 }
 
-int64_t PeakLoop::Operations(int64_t steps) const { return 2 * steps * kPeakChains * lanes * products_per_lane; }
+int64_t PeakLoop::Operations(int64_t steps) const {
+  return 2 * steps * kPeakChains * lanes * products_per_lane;
+}
 
 const PeakLoop& BestPeakLoop(Arithmetic arithmetic) {
   if (arithmetic == Arithmetic::kInt8) return FirstSupported(kInt8Loops);

@@ -13,9 +13,9 @@ namespace conclave::engine {
 
 /// The bare weight stream of one decoded token: every matrix of a model once through the kernels, in the
 /// parallel regions that the data flow needs (query, key and value; attention output; gate and up; down; the
-/// head last), and nothing between them: no attention, norm, activation or sampling. Inputs are fixed numbers;
-/// query, key, value and head take two 8-bit planes, as in the forward pass. A decoder of this model can at
-/// most be as fast. Used by one thread at a time.
+/// head last), and nothing between them: no attention, norm, activation or sampling. Inputs are fixed
+/// numbers; query, key, value and head take two 8-bit planes, as in the forward pass. A decoder of this model
+/// can at most be as fast. Used by one thread at a time.
 class WeightStream {
  public:
   /// `model` must outlive the stream.

@@ -1,0 +1,91 @@
+#include "app/bench_report.h"
+
+#include <algorithm>
+#include <iostream>
+
+#include "app/json_line.h"
+
+namespace conclave::app {
+
+void BenchFlags::Add(CLI::App& command) {
+  common.AddModel(command);
+  common.AddJson(command);
+  command.add_option("--repeats", repeats, "The median of so many runs is reported")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+}
+
+void PrintFigure(const BenchFigure& figure, bool json) {
+  const double share = figure.limit > 0.0 ? figure.value / figure.limit : 0.0;
+  if (json) {
+    PrintLine(JsonLine({{"name", figure.name},
+                        {"value", figure.value},
+                        {"unit", figure.unit},
+                        {"limit", figure.limit},
+                        {"share_of_limit", share},
+                        {"details", figure.details}}));
+  } else {
+    std::cout << figure.name << ": " << figure.value << " " << figure.unit << ", " << 100.0 * share
+              << "% of the " << figure.limit << " that this machine allows" << std::endl;
+  }
+}
+
+double SecondsSince(BenchClock::time_point start) {
+  return std::chrono::duration<double>(BenchClock::now() - start).count();
+}
+
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+Result<BenchModel> BenchModel::Load(const CommonFlags& flags, int64_t tokens) {
+  CONCLAVE_ASSIGN_OR_RETURN(const platform::Config config, flags.LoadConfig());
+  BenchModel loaded;
+  CONCLAVE_ASSIGN_OR_RETURN(loaded.source, FindModel(config));
+  loaded.pool = std::make_shared<engine::ThreadPool>(static_cast<int>(config.threads));
+  CONCLAVE_ASSIGN_OR_RETURN(loaded.model,
+                            engine::LanguageModel::Load(loaded.source.path, tokens, loaded.pool));
+  const int64_t context = loaded.model->architecture().context;
+  if (context < tokens) {
+    return InvalidArgument("a sequence of " + std::to_string(tokens) +
+                           " tokens is longer than the model's context of " + std::to_string(context));
+  }
+  return loaded;
+}
+
+nlohmann::json BenchModel::Details() const {
+  return {{"model", source.name},
+          {"model_hash", source.hash},
+          {"kernels", engine::BestKernels().name},
+          {"threads", pool->size()},
+          {"weight_bytes", model->weight_bytes()}};
+}
+
+std::vector<int32_t> BenchPrompt(int64_t tokens, int64_t vocabulary, int64_t seed) {
+  std::vector<int32_t> prompt(tokens);
+  for (int64_t i = 0; i < tokens; ++i)
+    prompt[i] = static_cast<int32_t>((i * 37 + seed * 101 + 11) % vocabulary);
+  return prompt;
+}
+
+ArithmeticLimit ArithmeticLimit::Measure(engine::ThreadPool& pool) {
+  ArithmeticLimit limit;
+  limit.int8_ = engine::MeasurePeak(engine::Arithmetic::kInt8, pool);
+  limit.fp32_ = engine::MeasurePeak(engine::Arithmetic::kFp32, pool);
+  return limit;
+}
+
+double ArithmeticLimit::Seconds(const engine::WeightStream::Products& products) const {
+  return 2.0 * static_cast<double>(products.int8) / int8_.operations_per_s.best +
+         2.0 * static_cast<double>(products.floats) / fp32_.operations_per_s.best;
+}
+
+nlohmann::json ArithmeticLimit::Details() const {
+  return {{"int8_operations_per_s", int8_.operations_per_s.best},
+          {"int8_instruction", int8_.instruction},
+          {"fp32_operations_per_s", fp32_.operations_per_s.best},
+          {"fp32_instruction", fp32_.instruction}};
+}
+
+}  // namespace conclave::app
