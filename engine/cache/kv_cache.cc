@@ -76,6 +76,12 @@ Status KvSequence::Reserve(int64_t tokens) {
   return Status::Ok();
 }
 
+void KvSequence::Adopt(std::vector<int32_t> blocks) {
+  assert(blocks_.empty() && length_ == 0);
+  blocks_ = std::move(blocks);
+  length_ = capacity();
+}
+
 void KvSequence::Clear() {
   for (const int32_t block : blocks_) pool_->Drop(block);
   blocks_.clear();

@@ -60,6 +60,7 @@ class KvPool {
   void Share(int32_t block);
   /// Drops one reference; the last one frees the block.
   void Drop(int32_t block);
+  int32_t references(int32_t block) const { return references_[block]; }
 
   std::byte* Block(int32_t block) { return memory_ + block * layout_.block_bytes(); }
 
@@ -85,6 +86,9 @@ class KvSequence {
   /// Makes room for `tokens` tokens in all. Errors: RESOURCE_EXHAUSTED (not enough free blocks; nothing
   /// changed).
   Status Reserve(int64_t tokens);
+  /// Begins with completely written blocks that others may hold too, and takes over one reference on each.
+  /// Only for an empty sequence without room; what is written later goes to blocks of its own.
+  void Adopt(std::vector<int32_t> blocks);
   void Clear();
 
   int64_t length() const { return length_; }
