@@ -38,6 +38,9 @@ struct LimitsConfig {
   int64_t step_tokens = 512;
   /// Memory of the decoder's keys and values; 0: a quarter of the machine's memory at most.
   int64_t kv_bytes = 0;
+  /// Of kv_bytes, how much may keep what ended sequences computed, for prompts that begin alike; -1: half,
+  /// 0: none.
+  int64_t prefix_cache_bytes = -1;
   /// The largest context that a sequence may have; 0: the model's own.
   int64_t context_tokens = 0;
   /// The largest gRPC message.
@@ -90,7 +93,7 @@ struct ProcessConfig {
 ///     threads: 0                         # engine threads; 0: one for each core
 ///     state: {backend: rocksdb, redis: "127.0.0.1:6379", timeout_ms: 2000}
 ///     limits: {queued_requests: 256, queued_tokens: 1000000, running_sequences: 64, step_tokens: 512,
-///     kv_bytes: 0,
+///              kv_bytes: 0, prefix_cache_bytes: -1,
 ///              context_tokens: 0, message_bytes: 67108864, session_ttl_s: 604800}
 ///     tls: {certificate: server.pem, key: server.key, client_ca: clients.pem}
 ///     insecure: false                    # listen beyond loopback without TLS

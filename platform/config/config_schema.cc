@@ -86,6 +86,8 @@ std::vector<ConfigField> LimitFields() {
                    [](Config* c) -> auto& { return c->limits.running_sequences; }),
       IntegerField("limits.step_tokens", 1, 65'536, [](Config* c) -> auto& { return c->limits.step_tokens; }),
       IntegerField("limits.kv_bytes", 0, kMaxBytes, [](Config* c) -> auto& { return c->limits.kv_bytes; }),
+      IntegerField("limits.prefix_cache_bytes", -1, kMaxBytes,
+                   [](Config* c) -> auto& { return c->limits.prefix_cache_bytes; }),
       IntegerField("limits.context_tokens", 0, kMany,
                    [](Config* c) -> auto& { return c->limits.context_tokens; }),
       IntegerField("limits.message_bytes", 64 * kKibi, std::numeric_limits<int32_t>::max(),

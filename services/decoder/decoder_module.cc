@@ -24,6 +24,12 @@ int64_t KvBytes(const platform::Config& config) {
   return std::min(memory / 4, kMostDefaultKvBytes);
 }
 
+/// What the configuration says, else half of the keys' and values' memory.
+int64_t PrefixCacheBytes(const platform::Config& config) {
+  const int64_t bytes = config.limits.prefix_cache_bytes;
+  return bytes >= 0 ? bytes : KvBytes(config) / 2;
+}
+
 /// The decoder with everything that it owns; the scheduler's actor ends with it.
 class DecoderModule final : public platform::ServiceModule {
  public:
@@ -112,8 +118,10 @@ Result<std::unique_ptr<platform::ServiceModule>> MakeDecoderModule(
   const DecoderLimits limits{.running_sequences = context.config.limits.running_sequences,
                              .queued_sequences = context.config.limits.queued_requests,
                              .queued_tokens = context.config.limits.queued_tokens,
-                             .step_tokens = context.config.limits.step_tokens};
-  auto scheduler = std::make_shared<Scheduler>(limits, *kv, architecture.vocabulary, architecture.context);
+                             .step_tokens = context.config.limits.step_tokens,
+                             .prefix_cache_bytes = PrefixCacheBytes(context.config)};
+  auto scheduler = std::make_shared<Scheduler>(limits, *kv, architecture.vocabulary, architecture.context,
+                                               context.model.hash);
   auto runner = std::make_shared<StepRunner>(std::move(model), std::move(feed_forward), std::move(pool));
   auto actor = context.actors.spawn<SchedulerActor, caf::detached>(scheduler, std::move(runner));
   return std::unique_ptr<platform::ServiceModule>(new DecoderModule(

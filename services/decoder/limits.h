@@ -25,6 +25,8 @@ struct DecoderLimits {
   /// Tokens that one step computes at most: prompts are cut into chunks, so that running answers keep
   /// flowing.
   int64_t step_tokens = 256;
+  /// Of the keys' and values' memory, how much may hold what ended sequences computed; 0: none.
+  int64_t prefix_cache_bytes = 0;
   /// Not the operator's: tests choose it.
   int64_t longest_pause_ms = kLongestPauseMs;
 };

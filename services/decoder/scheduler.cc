@@ -16,8 +16,13 @@ int64_t PromptTokens(const SequenceRequest& request) { return static_cast<int64_
 
 }  // namespace
 
-Scheduler::Scheduler(const DecoderLimits& limits, engine::KvPool& pool, int64_t vocabulary, int64_t context)
-    : limits_(limits), pool_(pool), vocabulary_(vocabulary), context_(context) {}
+Scheduler::Scheduler(const DecoderLimits& limits, engine::KvPool& pool, int64_t vocabulary, int64_t context,
+                     std::string model_hash)
+    : limits_(limits),
+      pool_(pool),
+      prefixes_(pool, limits.prefix_cache_bytes, std::move(model_hash)),
+      vocabulary_(vocabulary),
+      context_(context) {}
 
 Status Scheduler::Check(SequenceRequest& request) const {
   if (request.prompt.empty()) return InvalidArgument("the prompt is empty; give at least one token");
@@ -94,7 +99,9 @@ void Scheduler::CancelAll(const EventSink* sink) {
     return true;
   });
   for (const auto& sequence : running_) {
-    if (sequence->request.sink.get() == sink) ended_.push_back(sequence.get());
+    if (sequence->request.sink.get() != sink) continue;
+    prefixes_.Keep(*sequence);
+    ended_.push_back(sequence.get());
   }
   RemoveEnded();
 }
@@ -107,7 +114,8 @@ SchedulerStatus Scheduler::Snapshot() const {
           .queued = static_cast<int64_t>(queue_.size()),
           .queued_tokens = queued_tokens_,
           .kv_bytes_used = pool_.used_bytes(),
-          .kv_bytes_total = pool_.total_bytes()};
+          .kv_bytes_total = pool_.total_bytes(),
+          .prefixes = prefixes_.Snapshot()};
 }
 
 std::optional<Clock::time_point> Scheduler::PauseEnds() const {
@@ -138,9 +146,9 @@ void Scheduler::Join(Clock::time_point now) {
       continue;
     }
     const int64_t longest = PromptTokens(*next) + next->max_tokens;
-    if (engine::KvBlocksFor(longest) > pool_.free_blocks()) return;
-    auto sequence = std::make_unique<Sequence>(std::move(*next), pool_);
-    (void)sequence->cache.Reserve(longest);  // Cannot fail: the free blocks were just counted.
+    engine::KvSequence cache(pool_);
+    if (!prefixes_.Place(*next, cache)) return;
+    auto sequence = std::make_unique<Sequence>(std::move(*next), std::move(cache));
     queued_tokens_ -= longest;
     next = queue_.erase(next);
     sequence->started = now;
@@ -189,14 +197,14 @@ void Scheduler::Complete(std::vector<Result<engine::SampledToken>> sampled, Cloc
     if (sequence.InPrompt()) sequence.first_token = now;
     const int32_t token = sampled[i]->token_id;
     sequence.last_token = token;
-    ++sequence.completion_tokens;
+    sequence.answer.push_back(token);
     SequenceEvent event{.sequence_id = sequence.request.id,
                         .with_logprobs = sequence.request.sampling.logprobs.has_value()};
     event.tokens.push_back(*std::move(sampled[i]));
     Emit(sequence.request.sink, std::move(event));
     if (!sequence.request.ignore_end && sequence.request.end_tokens.contains(token)) {
       Finish(sequence, {.reason = FinishReason::kStop}, now);
-    } else if (sequence.completion_tokens >= sequence.request.max_tokens) {
+    } else if (sequence.completion_tokens() >= sequence.request.max_tokens) {
       Finish(sequence, {.reason = FinishReason::kLength}, now);
     }
   }
@@ -213,12 +221,14 @@ void Scheduler::Fail(const Status& error) {
 
 void Scheduler::Finish(Sequence& sequence, SequenceEnd end, Clock::time_point now) {
   end.prompt_tokens = PromptTokens(sequence.request);
-  end.completion_tokens = sequence.completion_tokens;
+  end.completion_tokens = sequence.completion_tokens();
+  end.cached_prompt_tokens = sequence.cached_prompt_tokens;
   end.seed = sequence.request.sampling.seed;
   if (!sequence.InPrompt()) {
     end.prompt_us = MicrosBetween(sequence.started, sequence.first_token);
     end.decode_us = MicrosBetween(sequence.first_token, now);
   }
+  if (end.error.ok()) prefixes_.Keep(sequence);
   Emit(sequence.request.sink, {.sequence_id = sequence.request.id, .end = std::move(end)});
   ended_.push_back(&sequence);
 }

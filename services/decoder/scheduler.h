@@ -11,6 +11,7 @@
 #include "engine/model/transformer.h"
 #include "services/decoder/limits.h"
 #include "services/decoder/paused_streams.h"
+#include "services/decoder/prefix_sharing.h"
 #include "services/decoder/sequence.h"
 
 namespace conclave::decoder {
@@ -22,11 +23,13 @@ struct SchedulerStatus {
   int64_t queued_tokens = 0;
   int64_t kv_bytes_used = 0;
   int64_t kv_bytes_total = 0;
+  PrefixStatus prefixes;
 };
 
 /// Continuous batching (Orca, OSDI 2022) with chunked prompts (arXiv 2308.16369): sequences join and leave at
 /// every step. A sequence joins only when the cache has room for its prompt and its longest answer, so a
-/// running sequence never runs out. Sequences wait in the order they came.
+/// running sequence never runs out. Sequences wait in the order they came. What a tenant's ended sequences
+/// computed is not computed again for the same tenant (PrefixSharing); that changes no token.
 ///
 /// The sequences of a stream that is not ready for more are left out of the steps: they keep their place in
 /// the cache, cost nothing, and hold up nobody who waits behind them. A pause never changes what a sequence
@@ -34,8 +37,9 @@ struct SchedulerStatus {
 /// its cache goes to others (docs/decisions/0009). Holds no thread and no clock of its own.
 class Scheduler {
  public:
-  /// `vocabulary` and `context` are the model's. `pool` must outlive the scheduler.
-  Scheduler(const DecoderLimits& limits, engine::KvPool& pool, int64_t vocabulary, int64_t context);
+  /// `vocabulary`, `context` and `model_hash` are the model's. `pool` must outlive the scheduler.
+  Scheduler(const DecoderLimits& limits, engine::KvPool& pool, int64_t vocabulary, int64_t context,
+            std::string model_hash = {});
 
   /// Takes a sequence in. Errors: INVALID_ARGUMENT (empty prompt, a token outside the vocabulary, a sampling
   /// parameter outside its range, a prompt longer than the context), ALREADY_EXISTS (the stream uses that
@@ -81,6 +85,7 @@ class Scheduler {
 
   DecoderLimits limits_;
   engine::KvPool& pool_;
+  PrefixSharing prefixes_;
   int64_t vocabulary_;
   int64_t context_;
 

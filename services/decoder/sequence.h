@@ -23,6 +23,7 @@ struct SequenceEnd {
   FinishReason reason = FinishReason::kStop;
   Status error;
   int64_t prompt_tokens = 0;
+  int64_t cached_prompt_tokens = 0;  ///< of these, taken from the prefix cache
   int64_t completion_tokens = 0;
   uint64_t seed = 0;
   int64_t prompt_us = 0;  ///< from the prompt's first chunk to the first token
@@ -65,17 +66,23 @@ struct SequenceRequest {
 
 /// A sequence that was given a place in the cache.
 struct Sequence {
-  Sequence(SequenceRequest asked, engine::KvPool& pool)
-      : request(std::move(asked)), cache(pool), sampler(request.sampling, request.prompt) {}
+  /// What `place` holds already is the beginning of the prompt.
+  Sequence(SequenceRequest asked, engine::KvSequence place)
+      : request(std::move(asked)),
+        cache(std::move(place)),
+        sampler(request.sampling, request.prompt),
+        cached_prompt_tokens(cache.length()) {}
 
   SequenceRequest request;
   engine::KvSequence cache;
   engine::Sampler sampler;
   int32_t last_token = -1;  ///< the token that the next step computes; -1 while the prompt is processed
-  int64_t completion_tokens = 0;
+  std::vector<int32_t> answer;
+  int64_t cached_prompt_tokens = 0;
   Clock::time_point started;
   Clock::time_point first_token;
 
+  int64_t completion_tokens() const { return static_cast<int64_t>(answer.size()); }
   bool InPrompt() const { return last_token < 0; }
   int64_t PromptLeft() const { return static_cast<int64_t>(request.prompt.size()) - cache.length(); }
 };

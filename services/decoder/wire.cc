@@ -30,6 +30,7 @@ void FillEnd(const SequenceEnd& end, v1::SequenceEnd& wire) {
     wire.set_retry_after_ms(end.error.retry_after_ms());
   }
   wire.mutable_usage()->set_prompt_tokens(static_cast<uint32_t>(end.prompt_tokens));
+  wire.mutable_usage()->set_cached_prompt_tokens(static_cast<uint32_t>(end.cached_prompt_tokens));
   wire.mutable_usage()->set_completion_tokens(static_cast<uint32_t>(end.completion_tokens));
   wire.set_seed(end.seed);
   wire.set_prompt_us(static_cast<uint64_t>(end.prompt_us));
