@@ -10,12 +10,14 @@
 #include "app/interrupts.h"
 #include "app/json_line.h"
 #include "app/line_editor.h"
+#include "app/printable.h"
 #include "app/sampling_flags.h"
 
 namespace conclave::app {
 namespace {
 
-/// Small models drift into the language of a name in the question ("... of France?") unless they are told not to.
+/// Small models drift into the language of a name in the question ("... of France?") unless they are told not
+/// to.
 constexpr char kDefaultSystem[] = "Answer in the language of the question.";
 
 struct ChatFlags {
@@ -39,11 +41,11 @@ void PrintSources(const Answer& answer) {
   std::cout << "\nSources:\n";
   int number = 0;
   for (const v1::Passage& passage : answer.started.passages()) {
-    std::cout << "  [" << ++number << "] " << passage.source() << "\n";
+    std::cout << "  [" << ++number << "] " << Printable(passage.source()) << "\n";
   }
 }
 
-void PrintText(const std::string& text) { std::cout << text << std::flush; }
+void PrintText(const std::string& text) { std::cout << Printable(text) << std::flush; }
 
 Status AnswerOnce(const ChatFlags& flags, ChatSession& session, Interrupts& interrupts,
                   const std::string& prompt) {
@@ -98,17 +100,20 @@ bool RunSlashCommand(ChatSession& session, const std::string& line) {
   return true;
 }
 
+/// From a terminal, a conversation ends well whatever was said; a script learns of the last answer that
+/// failed.
 Status Converse(const ChatFlags& flags, ChatSession& session, Interrupts& interrupts,
                 const std::string& history) {
   const bool terminal = isatty(STDIN_FILENO) != 0;
   if (terminal) std::cout << "Talk to the model. /help lists the commands.\n";
   LineEditor editor("> ", history);
+  Status failed;
   while (true) {
     const LineEditor::Input input = editor.Read();
-    if (input.event == LineEditor::Event::kEnd) return Status::Ok();
+    if (input.event == LineEditor::Event::kEnd) return terminal ? Status::Ok() : failed;
     if (input.event == LineEditor::Event::kInterrupted || input.line.empty()) continue;
     if (input.line.front() == '/') {
-      if (!RunSlashCommand(session, input.line)) return Status::Ok();
+      if (!RunSlashCommand(session, input.line)) return terminal ? Status::Ok() : failed;
       continue;
     }
     const Status status = AnswerOnce(flags, session, interrupts, input.line);
@@ -116,7 +121,9 @@ Status Converse(const ChatFlags& flags, ChatSession& session, Interrupts& interr
       std::cout << "\n(stopped)\n";
     } else if (!status.ok()) {
       std::cout << std::flush;
-      ReportFailure(status);
+      // The last one is reported at the end.
+      if (terminal || !failed.ok()) ReportFailure(terminal ? status : failed);
+      failed = status;
     }
   }
 }

@@ -1,6 +1,7 @@
 #include "app/connection.h"
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -11,6 +12,8 @@
 
 namespace conclave::app {
 namespace {
+
+constexpr std::chrono::seconds kConnectTimeout{10};
 
 /// One process with only these services and no sockets.
 platform::Config Narrow(platform::Config config, std::vector<std::string> services) {
@@ -38,6 +41,18 @@ Result<std::string> MakeTemporaryFolder() {
   return pattern;
 }
 
+/// Until the server at the other end answers; at once when nobody listens there. Errors: UNAVAILABLE.
+Status WaitUntilConnected(grpc::Channel& channel, const std::string& address) {
+  const auto deadline = std::chrono::system_clock::now() + kConnectTimeout;
+  for (auto state = channel.GetState(true); state != GRPC_CHANNEL_READY; state = channel.GetState(true)) {
+    if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || !channel.WaitForStateChange(state, deadline)) {
+      return Unavailable("no server can be reached at " + address +
+                         "; is `conclave serve` running there, with TLS or without as here?");
+    }
+  }
+  return Status::Ok();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Connection>> Connection::Open(const CommonFlags& flags, Services services) {
@@ -47,6 +62,7 @@ Result<std::unique_ptr<Connection>> Connection::Open(const CommonFlags& flags, S
     CONCLAVE_ASSIGN_OR_RETURN(
         connection->channel_,
         platform::OpenChannel(flags.connect, config.tls, static_cast<size_t>(config.limits.message_bytes)));
+    CONCLAVE_RETURN_IF_ERROR(WaitUntilConnected(*connection->channel_, flags.connect));
     return connection;
   }
   // The command speaks for itself; the services below it only when something is wrong.
@@ -62,7 +78,7 @@ Result<std::unique_ptr<Connection>> Connection::Open(const CommonFlags& flags, S
   if (!runtime.ok()) {
     const Status& status = runtime.status();
     const bool locked = status.code() == StatusCode::kFailedPrecondition &&
-                        status.message().find("lock") != std::string::npos;
+                        status.message().find("in use") != std::string::npos;
     if (!locked) return status;
     return FailedPrecondition(status.message() +
                               "; if that is a running server, add --connect 127.0.0.1:7400");

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -6,6 +8,7 @@
 #include <thread>
 
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include "app/cli.h"
 #include "app/connection.h"
@@ -29,13 +32,22 @@ struct IngestFlags {
 
 using IngestStream = grpc::ClientReaderWriterInterface<v1::IngestRequest, v1::IngestResponse>;
 
-/// Every regular file at or below the paths, in order. Errors: NOT_FOUND.
+/// Whether a file that was found can be sent. Errors: PERMISSION_DENIED.
+Status CheckReadable(const std::string& path) {
+  if (access(path.c_str(), R_OK) == 0) return Status::Ok();
+  return PermissionDenied("cannot read " + path + ": " + std::strerror(errno) + "; nothing was ingested");
+}
+
+/// Every regular file at or below the paths, in order. Errors: NOT_FOUND, INVALID_ARGUMENT (a device or a
+/// pipe, which may never end), PERMISSION_DENIED.
 Result<std::vector<std::string>> ListFiles(const std::vector<std::string>& paths) {
   std::vector<std::string> files;
   for (const std::string& path : paths) {
     std::error_code error;
     if (!fs::exists(path, error)) return NotFound("there is no file or folder " + path);
     if (!fs::is_directory(path, error)) {
+      if (!fs::is_regular_file(path, error)) return InvalidArgument(path + " is neither a file nor a folder");
+      CONCLAVE_RETURN_IF_ERROR(CheckReadable(path));
       files.push_back(path);
       continue;
     }
@@ -45,6 +57,7 @@ Result<std::vector<std::string>> ListFiles(const std::vector<std::string>& paths
          it != fs::recursive_directory_iterator(); it.increment(error)) {
       if (it->is_regular_file(error)) below.push_back(it->path().string());
     }
+    for (const std::string& file : below) CONCLAVE_RETURN_IF_ERROR(CheckReadable(file));
     std::sort(below.begin(), below.end());
     files.insert(files.end(), below.begin(), below.end());
   }

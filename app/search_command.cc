@@ -6,6 +6,7 @@
 #include "app/cli.h"
 #include "app/connection.h"
 #include "app/json_line.h"
+#include "app/printable.h"
 #include "base/utf8.h"
 #include "conclave/v1/retriever.grpc.pb.h"
 #include "platform/rpc/status_mapping.h"
@@ -34,9 +35,9 @@ void Print(const v1::SearchResponse& response) {
   if (response.results().empty()) std::cout << "Nothing was found.\n";
   int number = 0;
   for (const v1::SearchResult& result : response.results()) {
-    std::cout << ++number << ". " << result.source();
-    if (!result.heading().empty()) std::cout << " > " << result.heading();
-    std::cout << "  (score " << result.score() << ")\n" << result.text() << "\n\n";
+    std::cout << ++number << ". " << Printable(result.source());
+    if (!result.heading().empty()) std::cout << " > " << Printable(result.heading());
+    std::cout << "  (score " << result.score() << ")\n" << Printable(result.text()) << "\n\n";
   }
   std::cout << std::flush;
 }

@@ -340,6 +340,12 @@ def test_an_unknown_sanitizer_is_refused_before_anything_is_done(checkout):
     assert result.returncode == 1 and "valgrind" in result.stderr and checkout.calls() == []
 
 
+def test_wrong_usage_of_the_tests_is_said_before_anything_is_done(checkout):
+    (checkout.root / "tests/run.py").write_text("import sys\nsys.exit('--onyl' in sys.argv and 2)\n")
+    result = checkout.run("test", "--onyl", "unit")
+    assert result.returncode == 2 and checkout.calls() == []
+
+
 def test_a_chat_after_the_tests_keeps_their_build(checkout):
     assert checkout.run("test").returncode == 0
     checkout.forget_calls()

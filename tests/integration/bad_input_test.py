@@ -1,6 +1,7 @@
 """Bad input gets one clear line or a precise status, and the server lives on."""
 
 import contextlib
+import os
 import shutil
 import socket
 
@@ -158,7 +159,23 @@ def test_a_prompt_that_is_not_utf8(conclave):
 def test_a_server_that_is_not_there(conclave):
     address = f"127.0.0.1:{conclave_process.free_port()}"
     done = conclave("generate", "--connect", address, "--prompt", "Hi")
-    one_line(done, 1)
+    one_line(done, 1, address, "conclave serve")
+
+
+def test_a_pipe_is_no_document(conclave, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    one_line(conclave("ingest", str(tmp_path / "pipe"), "--collection", "c"), 1, "pipe", "neither a file nor a folder")
+
+
+def test_control_characters_of_documents_do_not_reach_the_terminal(conclave, tmp_path):
+    (tmp_path / "a.txt").write_bytes("wombat \x1b]0;title\x07 \x9b31m end".encode())
+    assert conclave("ingest", str(tmp_path / "a.txt"), "--collection", "c").returncode == 0
+    found = conclave("search", "wombat", "--collection", "c")
+    assert "wombat" in found.stdout and not any(character in found.stdout for character in "\x1b\x07\x9b")
+
+
+def test_a_conversation_in_a_script_fails_with_its_answers(conclave):
+    one_line(conclave("chat", "--collection", "no-such-collection", input="Hi\n"), 1, "no-such-collection")
 
 
 @pytest.mark.parametrize("kept", [0, 3, 100, 100_000, 0.5, 0.999])
@@ -192,4 +209,5 @@ def test_a_data_folder_that_another_process_uses(start_server, conclave, home):
     server = start_server()
     second = conclave("serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0")
     one_line(second, 1, str(home.path / "data"), str(server.process.pid))
+    one_line(conclave("search", "wombat", "--collection", "c"), 1, str(server.process.pid), "--connect")
     assert server.stop() == 0
