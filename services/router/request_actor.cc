@@ -319,7 +319,8 @@ void RequestActor::OnRecorded(const AnswerRecorded& message) {
   finished.set_seed(plan_.sampling.seed());
   finished.set_time_to_first_token_ms(first_token_ms_.value_or(0.0));
   finished.set_prompt_tokens_per_s(
-      PerSecond(static_cast<double>(prompt_.size()), static_cast<double>(end_.prompt_us())));
+      PerSecond(static_cast<double>(prompt_.size()) - static_cast<double>(end_.usage().cached_prompt_tokens()),
+                static_cast<double>(end_.prompt_us())));
   finished.set_tokens_per_s(PerSecond(static_cast<double>(end_.usage().completion_tokens()) - 1.0,
                                       static_cast<double>(end_.decode_us())));
   sink_->Finished(std::move(finished));
