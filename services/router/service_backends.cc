@@ -98,10 +98,14 @@ Status ServiceBackends::Open() {
         items.emplace_back(response.id(), std::move(response));
         return items;
       });
+  open_ = true;
   return Status::Ok();
 }
 
 void ServiceBackends::GetModel(const platform::CallContext& call, Callback<Result<ModelInfo>> done) {
+  if (!open_) {
+    return done(Unavailable("the server is starting; try again later").WithRetryAfterMs(kRetryAfterMs));
+  }
   {
     std::unique_lock lock(mutex_);
     if (model_.has_value()) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -25,7 +26,8 @@ class ServiceBackends final : public Backends, public std::enable_shared_from_th
   ServiceBackends(platform::ChannelRegistry& channels, caf::actor admission, caf::actor sessions,
                   int64_t running_requests);
 
-  /// Opens the channels and prepares the shared streams. After it, every method may be called.
+  /// Opens the channels and prepares the shared streams. Before it, GetModel says UNAVAILABLE (the
+  /// server listens already); after it, every method may be called.
   Status Open();
 
   void GetModel(const platform::CallContext& call, Callback<Result<ModelInfo>> done) override;
@@ -68,6 +70,7 @@ class ServiceBackends final : public Backends, public std::enable_shared_from_th
   std::shared_ptr<GenerateStream> generate_;
   std::shared_ptr<DecodeStream> decode_;
   std::shared_ptr<EncodeStream> encode_;
+  std::atomic<bool> open_ = false;  ///< set once all of the above are
   std::mutex mutex_;
   std::optional<ModelInfo> model_;  ///< guarded by mutex_
 };
