@@ -12,7 +12,8 @@ namespace {
 
 /// Number `i` of the key or value at `position`.
 double Stored(const AttentionTask& task, bool values, int64_t position, int64_t i) {
-  const std::byte* block = (values ? task.value_blocks : task.key_blocks)[position / task.block_tokens];
+  const std::byte* const* blocks = values ? task.value_blocks : task.key_blocks;
+  const std::byte* block = blocks[position / task.block_tokens];
   const int64_t token = position % task.block_tokens;
   if (!task.half_precision) {
     float value;
