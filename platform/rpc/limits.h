@@ -18,6 +18,10 @@ inline constexpr size_t kMaxTenantBytes = 64;
 /// time.
 inline constexpr int kKeepaliveMs = 20'000;
 inline constexpr int kKeepaliveTimeoutMs = 10'000;
+/// A peer has this long for a connection's handshakes, and is tried again after these, growing, delays.
+inline constexpr int kConnectTimeoutMs = 10'000;
+inline constexpr int kFirstReconnectMs = 100;
+inline constexpr int kLastReconnectMs = 5000;
 /// Calls at once on one connection; more wait at the client.
 inline constexpr int kMaxCallsPerConnection = 1024;
 /// What a refused caller is told to wait when nobody knows better, in milliseconds.

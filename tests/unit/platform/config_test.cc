@@ -16,7 +16,7 @@ namespace {
 
 using Variables = std::map<std::string, std::string>;
 
-class ConfigTest : public testing::Test {
+class ConfigTest : public ::testing::Test {
  protected:
   std::filesystem::path Written(const std::string& text) {
     const auto path = folder_.path() / "conclave.yaml";

@@ -58,10 +58,10 @@ TEST(LogTest, LevelsAreKept) {
   ConfigureLog({LogLevel::kWarning, kText});
   EXPECT_FALSE(LogEnabled(LogLevel::kInfo));
   EXPECT_TRUE(LogEnabled(LogLevel::kError));
-  testing::internal::CaptureStderr();
+  ::testing::internal::CaptureStderr();
   LogInfo("c", "hidden");
   LogWarning("c", "shown", {{"key", "a b"}});
-  const std::string text = testing::internal::GetCapturedStderr();
+  const std::string text = ::testing::internal::GetCapturedStderr();
   EXPECT_EQ(text.find("hidden"), std::string::npos);
   EXPECT_TRUE(text.starts_with("time=2")) << text;
   EXPECT_TRUE(text.ends_with("Z level=warning component=c message=shown key=\"a b\"\n")) << text;

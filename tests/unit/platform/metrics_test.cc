@@ -39,7 +39,7 @@ TEST(MetricsTest, HostileLabelsShareOneSeries) {
   EXPECT_EQ(metrics.Counter(definition, {{"tenant", "7"}}).Value(), 1);
 }
 
-class HttpServerTest : public testing::Test {
+class HttpServerTest : public ::testing::Test {
  protected:
   HttpServer::Options Options(std::string address = "127.0.0.1:0") {
     return {.address = std::move(address), .metrics = &metrics_, .ready = [this] { return ready_.load(); }};

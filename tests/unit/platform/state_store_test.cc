@@ -21,7 +21,7 @@ namespace {
 using test::Eventually;
 
 /// The same promises, kept by each implementation.
-class StateStoreTest : public testing::TestWithParam<StateBackend> {
+class StateStoreTest : public ::testing::TestWithParam<StateBackend> {
  protected:
   void SetUp() override {
     if (GetParam() == StateBackend::kRocksDb) {
@@ -188,7 +188,8 @@ TEST_P(StateStoreTest, RefusesWhatIsOutsideItsLimits) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, StateStoreTest,
-                         testing::Values(StateBackend::kRocksDb, StateBackend::kRedis), [](const auto& info) {
+                         ::testing::Values(StateBackend::kRocksDb, StateBackend::kRedis),
+                         [](const auto& info) {
                            return info.param == StateBackend::kRocksDb ? "RocksDb" : "Redis";
                          });
 
