@@ -107,13 +107,13 @@ Status Converse(const ChatFlags& flags, ChatSession& session, Interrupts& interr
   const bool terminal = isatty(STDIN_FILENO) != 0;
   if (terminal) std::cout << "Talk to the model. /help lists the commands.\n";
   LineEditor editor("> ", history);
-  Status failed;
+  Status failed;  // stays Ok on a terminal
   while (true) {
     const LineEditor::Input input = editor.Read();
-    if (input.event == LineEditor::Event::kEnd) return terminal ? Status::Ok() : failed;
+    if (input.event == LineEditor::Event::kEnd) return failed;
     if (input.event == LineEditor::Event::kInterrupted || input.line.empty()) continue;
     if (input.line.front() == '/') {
-      if (!RunSlashCommand(session, input.line)) return terminal ? Status::Ok() : failed;
+      if (!RunSlashCommand(session, input.line)) return failed;
       continue;
     }
     const Status status = AnswerOnce(flags, session, interrupts, input.line);
@@ -121,8 +121,12 @@ Status Converse(const ChatFlags& flags, ChatSession& session, Interrupts& interr
       std::cout << "\n(stopped)\n";
     } else if (!status.ok()) {
       std::cout << std::flush;
-      // The last one is reported at the end.
-      if (terminal || !failed.ok()) ReportFailure(terminal ? status : failed);
+      if (terminal) {
+        ReportFailure(status);
+        continue;
+      }
+      // The last failure is reported by the caller.
+      if (!failed.ok()) ReportFailure(failed);
       failed = status;
     }
   }

@@ -9,11 +9,10 @@
 
 #include "platform/log/log.h"
 #include "platform/rpc/channels.h"
+#include "platform/rpc/limits.h"
 
 namespace conclave::app {
 namespace {
-
-constexpr std::chrono::seconds kConnectTimeout{10};
 
 /// One process with only these services and no sockets.
 platform::Config Narrow(platform::Config config, std::vector<std::string> services) {
@@ -43,7 +42,8 @@ Result<std::string> MakeTemporaryFolder() {
 
 /// Until the server at the other end answers; at once when nobody listens there. Errors: UNAVAILABLE.
 Status WaitUntilConnected(grpc::Channel& channel, const std::string& address) {
-  const auto deadline = std::chrono::system_clock::now() + kConnectTimeout;
+  const std::chrono::milliseconds timeout(platform::kConnectTimeoutMs);
+  const auto deadline = std::chrono::system_clock::now() + timeout;
   for (auto state = channel.GetState(true); state != GRPC_CHANNEL_READY; state = channel.GetState(true)) {
     if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || !channel.WaitForStateChange(state, deadline)) {
       return Unavailable("no server can be reached at " + address +
