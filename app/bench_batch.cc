@@ -108,9 +108,9 @@ double LeastSeconds(const BatchFlags& flags, const engine::WeightStream& stream,
 }
 
 Status BenchBatch(const BatchFlags& flags) {
-  CONCLAVE_ASSIGN_OR_RETURN(const platform::Config config, flags.common.LoadConfig());
   CONCLAVE_ASSIGN_OR_RETURN(const BenchModel bench,
                             BenchModel::Load(flags.common, flags.prompt + flags.tokens));
+  const int64_t step_tokens = bench.config.limits.step_tokens;
   engine::WeightStream stream(*bench.model);
   CONCLAVE_RETURN_IF_ERROR(stream.Validate(*bench.pool));
   const engine::KvLayout& layout = bench.model->kv().layout();
@@ -125,7 +125,7 @@ Status BenchBatch(const BatchFlags& flags) {
   for (int64_t i = 0; i < flags.repeats; ++i) {
     bar.Update(i, flags.repeats);
     CONCLAVE_ASSIGN_OR_RETURN(const BatchTimes times,
-                              MeasureBatch(*bench.model, *kv, flags, config.limits.step_tokens));
+                              MeasureBatch(*bench.model, *kv, flags, step_tokens));
     prompt.push_back(prompts / times.prompt_s);
     decode.push_back(answers / times.decode_s);
     total.push_back((prompts + answers) / (times.prompt_s + times.decode_s));
@@ -135,7 +135,7 @@ Status BenchBatch(const BatchFlags& flags) {
   details.update({{"streams", flags.streams},
                   {"prompt_tokens", flags.prompt},
                   {"tokens", flags.tokens},
-                  {"step_tokens", config.limits.step_tokens},
+                  {"step_tokens", step_tokens},
                   {"repeats", flags.repeats},
                   {"all", total},
                   {"prompt_tokens_per_s", Median(prompt)},

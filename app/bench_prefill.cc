@@ -30,9 +30,8 @@ Result<double> MeasurePrefill(engine::LanguageModel& model, std::span<const int3
 }
 
 Status BenchPrefill(const PrefillFlags& flags) {
-  CONCLAVE_ASSIGN_OR_RETURN(const platform::Config config, flags.common.LoadConfig());
-  const int64_t chunk = config.limits.step_tokens;
   CONCLAVE_ASSIGN_OR_RETURN(const BenchModel bench, BenchModel::Load(flags.common, flags.tokens));
+  const int64_t chunk = bench.config.limits.step_tokens;
   engine::WeightStream stream(*bench.model);
   CONCLAVE_RETURN_IF_ERROR(stream.Validate(*bench.pool));
   const std::vector<int32_t> prompt = BenchPrompt(flags.tokens, bench.model->architecture().vocabulary, 0);

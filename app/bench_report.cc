@@ -40,10 +40,10 @@ double Median(std::vector<double> values) {
 }
 
 Result<BenchModel> BenchModel::Load(const CommonFlags& flags, int64_t tokens) {
-  CONCLAVE_ASSIGN_OR_RETURN(const platform::Config config, flags.LoadConfig());
   BenchModel loaded;
-  CONCLAVE_ASSIGN_OR_RETURN(loaded.source, FindModel(config));
-  loaded.pool = std::make_shared<engine::ThreadPool>(static_cast<int>(config.threads));
+  CONCLAVE_ASSIGN_OR_RETURN(loaded.config, flags.LoadConfig());
+  CONCLAVE_ASSIGN_OR_RETURN(loaded.source, FindModel(loaded.config));
+  loaded.pool = std::make_shared<engine::ThreadPool>(static_cast<int>(loaded.config.threads));
   CONCLAVE_ASSIGN_OR_RETURN(loaded.model,
                             engine::LanguageModel::Load(loaded.source.path, tokens, loaded.pool));
   const int64_t context = loaded.model->architecture().context;

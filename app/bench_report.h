@@ -41,6 +41,7 @@ double Median(std::vector<double> values);
 
 /// The configured model, loaded without any service around it.
 struct BenchModel {
+  platform::Config config;
   platform::ModelSource source;
   std::shared_ptr<engine::ThreadPool> pool;
   std::unique_ptr<engine::LanguageModel> model;
