@@ -1,11 +1,10 @@
 """`score --compare` against numpy on the logits that `score --logits-out` writes for both models."""
 
-import json
-
 import numpy as np
 import pytest
 
 from support import conclave_process
+from support.distributions import log_softmax
 
 gguf = pytest.importorskip("gguf", reason="the gguf package is not installed")
 
@@ -13,23 +12,6 @@ WINDOW = 64
 WINDOWS = 2
 # Logits are float32 on both sides and sums float64: what is left is the order of 49,152 additions.
 TOLERANCE = 1e-6
-
-
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    wide = logits.astype(np.float64)
-    shifted = wide - wide.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-
-
-@pytest.fixture(scope="module")
-def run(program, shared_home):
-    def run_json(*arguments):
-        result = conclave_process.run_program(shared_home, *arguments, "--json")
-        assert result.returncode == 0, result.stderr
-        return json.loads(result.stdout)
-
-    del program
-    return run_json
 
 
 @pytest.fixture(scope="module")

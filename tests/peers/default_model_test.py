@@ -3,13 +3,12 @@
 The text is Perl's frequently asked questions, which every Debian machine with Perl carries.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from support import conclave_process
+from support.distributions import log_softmax
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
@@ -38,18 +37,6 @@ def reference(model_path):
     return model.eval()
 
 
-@pytest.fixture(scope="module")
-def run(program, shared_home):
-    """run(ARGUMENTS...): the command's JSON."""
-    def run_json(*arguments):
-        result = conclave_process.run_program(shared_home, *arguments, "--json")
-        assert result.returncode == 0, result.stderr
-        return json.loads(result.stdout)
-
-    del program
-    return run_json
-
-
 def reference_logits(reference, tokens) -> np.ndarray:
     with torch.no_grad():
         return reference(torch.tensor([tokens])).logits[0].numpy()
@@ -59,12 +46,6 @@ def our_logits(run, folder, tokens) -> np.ndarray:
     out = folder / "logits.npy"
     run("score", "--token-ids", ",".join(map(str, tokens)), "--logits-out", str(out))
     return np.load(out)
-
-
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    wide = logits.astype(np.float64)
-    shifted = wide - wide.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
 @pytest.fixture(scope="module")
