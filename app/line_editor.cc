@@ -1,12 +1,14 @@
 #include "app/line_editor.h"
 
 #include <cerrno>
+#include <clocale>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
 #include <string_view>
 
 #include <histedit.h>
+#include <langinfo.h>
 #include <unistd.h>
 
 namespace conclave::app {
@@ -14,19 +16,31 @@ namespace {
 
 constexpr int kHistoryLines = 1000;
 
+/// libedit moves over characters of the locale; where none is set (a container, ssh), text is UTF-8.
+void UseUtf8() {
+  std::setlocale(LC_CTYPE, "");
+  if (std::string_view(nl_langinfo(CODESET)) != "UTF-8") std::setlocale(LC_CTYPE, "C.UTF-8");
+}
+
 }  // namespace
 
 struct LineEditor::State {
   std::string prompt;
   std::string history_file;
   EditLine* editor = nullptr;  ///< null when standard input is no terminal
-  History* history = nullptr;
+  History* lines = nullptr;
   HistEvent event = {};
 
   static char* Prompt(EditLine* editor) {
     void* self = nullptr;
     el_get(editor, EL_CLIENTDATA, &self);
     return static_cast<State*>(self)->prompt.data();
+  }
+
+  /// Saved with every line: a conversation may end by a signal.
+  void Remember(const std::string& line) {
+    history(lines, &event, H_ENTER, line.c_str());
+    history(lines, &event, H_SAVE, history_file.c_str());
   }
 };
 
@@ -35,24 +49,24 @@ LineEditor::LineEditor(const std::string& prompt, const std::string& history_fil
   state_->prompt = prompt;
   state_->history_file = history_file;
   if (isatty(STDIN_FILENO) == 0) return;
+  UseUtf8();
   state_->editor = el_init("conclave", stdin, stdout, stderr);
-  state_->history = history_init();
-  history(state_->history, &state_->event, H_SETSIZE, kHistoryLines);
-  history(state_->history, &state_->event, H_SETUNIQUE, 1);
-  history(state_->history, &state_->event, H_LOAD, history_file.c_str());
+  state_->lines = history_init();
+  history(state_->lines, &state_->event, H_SETSIZE, kHistoryLines);
+  history(state_->lines, &state_->event, H_SETUNIQUE, 1);
+  std::error_code ignored;
+  std::filesystem::create_directories(std::filesystem::path(history_file).parent_path(), ignored);
+  history(state_->lines, &state_->event, H_LOAD, history_file.c_str());
   el_set(state_->editor, EL_CLIENTDATA, state_.get());
   el_set(state_->editor, EL_PROMPT, &State::Prompt);
   el_set(state_->editor, EL_EDITOR, "emacs");
-  el_set(state_->editor, EL_HIST, history, state_->history);
+  el_set(state_->editor, EL_HIST, history, state_->lines);
   el_source(state_->editor, nullptr);
 }
 
 LineEditor::~LineEditor() {
   if (state_->editor == nullptr) return;
-  std::error_code ignored;
-  std::filesystem::create_directories(std::filesystem::path(state_->history_file).parent_path(), ignored);
-  history(state_->history, &state_->event, H_SAVE, state_->history_file.c_str());
-  history_end(state_->history);
+  history_end(state_->lines);
   el_end(state_->editor);
 }
 
@@ -72,7 +86,7 @@ LineEditor::Input LineEditor::Read() {
   }
   std::string line(text, static_cast<size_t>(count));
   while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.pop_back();
-  if (!line.empty()) history(state_->history, &state_->event, H_ENTER, line.c_str());
+  if (!line.empty()) state_->Remember(line);
   return {Event::kLine, line};
 }
 

@@ -9,7 +9,8 @@ namespace conclave::app {
 /// Reads lines from a terminal with editing and history (libedit), or plain ones from a pipe.
 class LineEditor {
  public:
-  /// `history_file` is read now and written at the end; failures to do so are ignored.
+  /// `history_file` is read now and written with every line; failures to do so are ignored. On a terminal the
+  /// process's LC_CTYPE becomes a UTF-8 locale.
   LineEditor(const std::string& prompt, const std::string& history_file);
   ~LineEditor();
   LineEditor(const LineEditor&) = delete;
