@@ -13,6 +13,7 @@
 #include "app/cli.h"
 #include "app/connection.h"
 #include "app/json_line.h"
+#include "app/printable.h"
 #include "base/utf8.h"
 #include "conclave/v1/retriever.grpc.pb.h"
 #include "platform/rpc/status_mapping.h"
@@ -87,9 +88,17 @@ void Print(const IngestFlags& flags, const v1::IngestResponse& progress) {
   if (flags.common.json) {
     nlohmann::json skipped = nlohmann::json::object();
     for (const auto& [reason, count] : progress.skipped()) skipped[reason] = count;
-    PrintLine(
-        JsonLine({{"documents", progress.documents()}, {"chunks", progress.chunks()}, {"skipped", skipped}}));
+    nlohmann::json named = nlohmann::json::array();
+    for (const v1::SkippedDocument& document : progress.first_skipped())
+      named.push_back({{"source", document.source()}, {"reason", document.reason()}});
+    PrintLine(JsonLine({{"documents", progress.documents()},
+                        {"chunks", progress.chunks()},
+                        {"skipped", skipped},
+                        {"first_skipped", named}}));
     return;
+  }
+  for (const v1::SkippedDocument& document : progress.first_skipped()) {
+    std::cerr << "skipped " << Printable(document.source()) << ": " << document.reason() << "\n";
   }
   std::cout << progress.documents() << " documents, " << progress.chunks() << " passages";
   for (const auto& [reason, count] : progress.skipped())

@@ -17,7 +17,7 @@ void IngestSession::Receive(DocumentPart part) {
     if (!*added) return;
     AssembledDocument& assembled = **added;
     if (!assembled.skip_reason.empty()) {
-      ++progress_.skipped[assembled.skip_reason];
+      SkipLocked(assembled.document.source, assembled.skip_reason);
       return ReportLocked();
     }
     const size_t bytes = assembled.document.content.size();
@@ -53,7 +53,7 @@ void IngestSession::Stored(const PendingDocument& document, uint64_t chunks) {
 
 void IngestSession::Skipped(const PendingDocument& document, const std::string& reason) {
   std::lock_guard lock(mutex_);
-  ++progress_.skipped[reason];
+  SkipLocked(document.document.source, reason);
   SettleLocked(document);
 }
 
@@ -76,6 +76,12 @@ void IngestSession::Fail(const Status& status) {
 bool IngestSession::between_documents() const {
   std::lock_guard lock(mutex_);
   return !assembler_.in_document();
+}
+
+void IngestSession::SkipLocked(const std::string& source, const std::string& reason) {
+  ++progress_.skipped[reason];
+  if (progress_.first_skipped.size() == kMaxNamedSkipped) return;
+  progress_.first_skipped.push_back({source.size() > kMaxSourceBytes ? "" : source, reason});
 }
 
 void IngestSession::SettleLocked(const PendingDocument& document) {

@@ -6,17 +6,24 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "services/retriever/document_assembler.h"
 
 namespace conclave::retriever {
 
+struct SkippedDocument {
+  std::string source;  ///< empty when it was too long
+  std::string reason;
+};
+
 /// What has become of a stream's documents so far.
 struct IngestProgress {
   uint64_t documents = 0;
   uint64_t chunks = 0;
   std::map<std::string, uint64_t> skipped;
+  std::vector<SkippedDocument> first_skipped;  ///< at most kMaxNamedSkipped
 };
 
 /// The client at the other end of an ingest stream. Called on any thread; must not block, nor call back into
@@ -75,6 +82,7 @@ class IngestSession : public std::enable_shared_from_this<IngestSession> {
   bool between_documents() const;
 
  private:
+  void SkipLocked(const std::string& source, const std::string& reason);
   void SettleLocked(const PendingDocument& document);
   void ReportLocked();
   void FinishLocked(const Status& status);

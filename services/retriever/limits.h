@@ -41,6 +41,8 @@ inline constexpr size_t kMaxIngestStreams = 32;
 inline constexpr size_t kMaxPendingBytes = size_t{512} << 20;
 /// A stream is not read while it has so many unacknowledged documents or bytes of them.
 inline constexpr size_t kMaxStreamDocuments = 64;
+/// Skipped documents that a stream's progress names.
+inline constexpr size_t kMaxNamedSkipped = 20;
 inline constexpr size_t kMaxStreamBytes = size_t{4} << 20;
 /// What one synchronous write may hold; a larger document is written alone.
 inline constexpr size_t kMaxGroupDocuments = 64;

@@ -28,6 +28,11 @@ v1::IngestResponse ToWire(const IngestProgress& progress) {
   response.set_documents(progress.documents);
   response.set_chunks(progress.chunks);
   response.mutable_skipped()->insert(progress.skipped.begin(), progress.skipped.end());
+  for (const SkippedDocument& document : progress.first_skipped) {
+    v1::SkippedDocument& named = *response.add_first_skipped();
+    named.set_source(document.source);
+    named.set_reason(document.reason);
+  }
   return response;
 }
 

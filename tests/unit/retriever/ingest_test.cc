@@ -166,6 +166,9 @@ TEST_F(IngestActorTest, AcknowledgesOnlyWhatIsWritten) {
   EXPECT_EQ(groups_.size(), 1u) << "one write at a time";
   EXPECT_EQ(seen->progress.documents, 0u);
   EXPECT_EQ(seen->progress.skipped, (std::map<std::string, uint64_t>{{"empty", 1}}));
+  ASSERT_EQ(seen->progress.first_skipped.size(), 1u);
+  EXPECT_EQ(seen->progress.first_skipped[0].source, "c");
+  EXPECT_EQ(seen->progress.first_skipped[0].reason, "empty");
   FinishWrite();
   EXPECT_EQ(seen->progress.documents, 1u);
   EXPECT_FALSE(seen->end);
