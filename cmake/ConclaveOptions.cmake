@@ -11,7 +11,7 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
 
 option(CONCLAVE_BUILD_TESTS "Build the tests" ON)
 option(CONCLAVE_LTO "Link-time optimisation of the engine and the program" OFF)
-option(CONCLAVE_UNITY "Compile several files of a service at once: sooner from nothing, later after a change" OFF)
+option(CONCLAVE_UNITY "Compile several files at once: sooner from nothing, later after a change" ON)
 set(CONCLAVE_SANITIZER "" CACHE STRING "Sanitizers to compile with, for example address,undefined or thread")
 
 # No fused multiply-add that the source does not write: every instruction set then gives the same bits.
@@ -27,7 +27,8 @@ endif()
 find_program(CONCLAVE_CCACHE ccache)
 if(CONCLAVE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER
-      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_NOHASHDIR=1
+      # CCACHE_DEPEND: what a file includes is asked of the compiler afterwards, instead of a preprocessor before.
+      ${CMAKE_COMMAND} -E env CCACHE_DEPEND=1 CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_NOHASHDIR=1
       CCACHE_BASEDIR=${CMAKE_CURRENT_SOURCE_DIR}/.. ${CONCLAVE_CCACHE})
 endif()
 find_program(CONCLAVE_MOLD mold)
