@@ -95,6 +95,8 @@ class KvSequence {
   int64_t capacity() const { return static_cast<int64_t>(blocks_.size()) * kKvBlockTokens; }
   /// Counts `tokens` more as written; within the capacity.
   void Advance(int64_t tokens) { length_ += tokens; }
+  /// Forgets the last `tokens`; the room stays. They must not lie in blocks that others hold too.
+  void Retreat(int64_t tokens) { length_ -= tokens; }
 
   const std::vector<int32_t>& blocks() const { return blocks_; }
   KvPool& pool() const { return *pool_; }

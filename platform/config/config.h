@@ -41,6 +41,12 @@ struct LimitsConfig {
   /// Of kv_bytes, how much may keep what ended sequences computed, for prompts that begin alike; -1: half,
   /// 0: none.
   int64_t prefix_cache_bytes = -1;
+  /// Of an answer's next tokens, how many are guessed from what its text said before and checked in one step;
+  /// 0: none. No token changes by it.
+  int64_t draft_tokens = 7;
+  /// While prompts are computed, the steps of running answers may take so many percent of what they take
+  /// without; 0: prompts fill every step, which serves most tokens.
+  int64_t slowdown_percent = 250;
   /// The largest context that a sequence may have; 0: the model's own.
   int64_t context_tokens = 0;
   /// The largest gRPC message.
@@ -93,7 +99,7 @@ struct ProcessConfig {
 ///     threads: 0                         # engine threads; 0: one for each core
 ///     state: {backend: rocksdb, redis: "127.0.0.1:6379", timeout_ms: 2000}
 ///     limits: {queued_requests: 256, queued_tokens: 1000000, running_sequences: 64, step_tokens: 512,
-///              kv_bytes: 0, prefix_cache_bytes: -1,
+///              kv_bytes: 0, prefix_cache_bytes: -1, draft_tokens: 7, slowdown_percent: 250,
 ///              context_tokens: 0, message_bytes: 67108864, session_ttl_s: 604800}
 ///     tls: {certificate: server.pem, key: server.key, client_ca: clients.pem}
 ///     insecure: false                    # listen beyond loopback without TLS

@@ -9,6 +9,7 @@
 #include "platform/log/log.h"
 #include "services/decoder/decoder_service.h"
 #include "services/decoder/generation_config.h"
+#include "services/decoder/metrics.h"
 #include "services/decoder/remote_feed_forward.h"
 #include "services/decoder/wire.h"
 
@@ -119,11 +120,14 @@ Result<std::unique_ptr<platform::ServiceModule>> MakeDecoderModule(
                              .queued_sequences = context.config.limits.queued_requests,
                              .queued_tokens = context.config.limits.queued_tokens,
                              .step_tokens = context.config.limits.step_tokens,
-                             .prefix_cache_bytes = PrefixCacheBytes(context.config)};
+                             .prefix_cache_bytes = PrefixCacheBytes(context.config),
+                             .draft_tokens = context.config.limits.draft_tokens,
+                             .slowdown_percent = context.config.limits.slowdown_percent};
   auto scheduler = std::make_shared<Scheduler>(limits, *kv, architecture.vocabulary, architecture.context,
                                                context.model.hash);
   auto runner = std::make_shared<StepRunner>(std::move(model), std::move(feed_forward), std::move(pool));
-  auto actor = context.actors.spawn<SchedulerActor, caf::detached>(scheduler, std::move(runner));
+  auto actor = context.actors.spawn<SchedulerActor, caf::detached>(
+      scheduler, std::move(runner), std::make_shared<DecoderMetrics>(context.metrics));
   return std::unique_ptr<platform::ServiceModule>(new DecoderModule(
       std::move(file), std::move(kv), std::move(scheduler), std::move(actor), std::move(status)));
 }

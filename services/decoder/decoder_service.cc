@@ -73,6 +73,8 @@ grpc::ServerUnaryReactor* DecoderService::Status(grpc::CallbackServerContext* co
           status.set_queued_tokens(static_cast<uint64_t>(now.queued_tokens));
           status.set_kv_bytes_used(static_cast<uint64_t>(now.kv_bytes_used));
           status.set_kv_bytes_total(static_cast<uint64_t>(now.kv_bytes_total));
+          status.set_draft_tokens(static_cast<uint64_t>(now.totals.draft_tokens));
+          status.set_accepted_draft_tokens(static_cast<uint64_t>(now.totals.accepted_draft_tokens));
           status.set_prefix_cache_bytes_used(static_cast<uint64_t>(now.prefixes.bytes_used));
           status.set_prefix_cache_hits(static_cast<uint64_t>(now.prefixes.hits));
           status.set_prefix_cache_misses(static_cast<uint64_t>(now.prefixes.misses));

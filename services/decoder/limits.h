@@ -6,10 +6,15 @@ namespace conclave::decoder {
 
 /// A prompt's chunk is at least this long while others wait, so that no prompt starves behind many answers.
 inline constexpr int64_t kLeastChunkTokens = 32;
+/// The same where prompts are paced, so that answers beside them keep flowing (StepPacer).
+inline constexpr int64_t kLeastPacedTokens = 8;
 /// End tokens that one sequence may name.
 inline constexpr int64_t kMostEndTokens = 64;
 /// Answer length when a request names none.
 inline constexpr int64_t kDefaultMaxTokens = 512;
+/// Answers whose next tokens are guessed leave off guessing when a step has more rows than this: then the
+/// weights are read for so many rows that each further one costs as much as it can save.
+inline constexpr int64_t kMostRowsWithDrafts = 8;
 /// How soon a refused request may come again.
 inline constexpr int64_t kRetryAfterMs = 1000;
 
@@ -27,6 +32,12 @@ struct DecoderLimits {
   int64_t step_tokens = 256;
   /// Of the keys' and values' memory, how much may hold what ended sequences computed; 0: none.
   int64_t prefix_cache_bytes = 0;
+  /// Guesses of one sequence's next tokens that a step checks at most (PromptLookup); 0: none. They change no
+  /// token.
+  int64_t draft_tokens = 0;
+  /// While prompts are computed, a step of running answers may take so many percent of what it takes without;
+  /// 0: prompts fill every step.
+  int64_t slowdown_percent = 0;
   /// Not the operator's: tests choose it.
   int64_t longest_pause_ms = kLongestPauseMs;
 };

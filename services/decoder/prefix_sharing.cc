@@ -1,5 +1,6 @@
 #include "services/decoder/prefix_sharing.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/sha256.h"
@@ -37,6 +38,15 @@ void PrefixSharing::Keep(const Sequence& sequence) {
   tokens.insert(tokens.end(), sequence.answer.begin(), sequence.answer.end());
   tokens.resize(sequence.cache.length());  // The last token was sampled, but not computed.
   prefixes_.Insert(Salt(sequence.request), tokens, sequence.cache.blocks());
+}
+
+bool PrefixSharing::Prepares(const Sequence& running, const SequenceRequest& request) const {
+  if (prefixes_.most_nodes() == 0 || !running.InPrompt()) return false;
+  if (running.request.tenant != request.tenant) return false;
+  const auto [end, ignored] = std::ranges::mismatch(running.request.prompt, request.prompt);
+  const int64_t common = end - running.request.prompt.begin();
+  const int64_t usable = std::min(common, static_cast<int64_t>(request.prompt.size()) - 1);
+  return usable / engine::kKvBlockTokens > running.cache.length() / engine::kKvBlockTokens;
 }
 
 PrefixStatus PrefixSharing::Snapshot() const {

@@ -26,8 +26,12 @@ class PrefixSharing {
   /// prefixes are evicted where that needs room. False, with `cache` empty, when there is no room yet.
   bool Place(const SequenceRequest& request, engine::KvSequence& cache);
 
-  /// Remembers the whole blocks that a sequence computed. It must not compute any more.
+  /// Remembers the whole blocks that a sequence has computed so far.
   void Keep(const Sequence& sequence);
+
+  /// Whether `running` is about to compute whole blocks that `request` can then take over: the request had
+  /// better wait.
+  bool Prepares(const Sequence& running, const SequenceRequest& request) const;
 
   PrefixStatus Snapshot() const;
 

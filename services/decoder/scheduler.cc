@@ -21,6 +21,7 @@ Scheduler::Scheduler(const DecoderLimits& limits, engine::KvPool& pool, int64_t 
     : limits_(limits),
       pool_(pool),
       prefixes_(pool, limits.prefix_cache_bytes, std::move(model_hash)),
+      pacer_(limits.slowdown_percent),
       vocabulary_(vocabulary),
       context_(context) {}
 
@@ -74,6 +75,7 @@ Status Scheduler::Admit(SequenceRequest request) {
 }
 
 void Scheduler::Cancel(const EventSink* sink, uint64_t id) {
+  no_room_for_.reset();
   for (auto it = queue_.begin(); it != queue_.end(); ++it) {
     if (it->sink.get() != sink || it->id != id) continue;
     queued_tokens_ -= PromptTokens(*it) + it->max_tokens;
@@ -93,6 +95,7 @@ void Scheduler::Cancel(const EventSink* sink, uint64_t id) {
 }
 
 void Scheduler::CancelAll(const EventSink* sink) {
+  no_room_for_.reset();
   std::erase_if(queue_, [&](const SequenceRequest& request) {
     if (request.sink.get() != sink) return false;
     queued_tokens_ -= PromptTokens(request) + request.max_tokens;
@@ -115,7 +118,8 @@ SchedulerStatus Scheduler::Snapshot() const {
           .queued_tokens = queued_tokens_,
           .kv_bytes_used = pool_.used_bytes(),
           .kv_bytes_total = pool_.total_bytes(),
-          .prefixes = prefixes_.Snapshot()};
+          .prefixes = prefixes_.Snapshot(),
+          .totals = totals_};
 }
 
 std::optional<Clock::time_point> Scheduler::PauseEnds() const {
@@ -138,20 +142,35 @@ void Scheduler::AskStreams(Clock::time_point now) {
   }
 }
 
+/// What another one is about to compute for it comes to a request no later than if it joined now: chunks go
+/// to prompts in their order.
+bool Scheduler::ShouldWait(const SequenceRequest& request) const {
+  if (paused_.Contains(request.sink)) return true;
+  return std::any_of(running_.begin(), running_.end(), [&](const auto& sequence) {
+    return !paused_.Contains(sequence->request.sink) && prefixes_.Prepares(*sequence, request);
+  });
+}
+
 void Scheduler::Join(Clock::time_point now) {
   auto next = queue_.begin();
   while (next != queue_.end() && static_cast<int64_t>(running_.size()) < limits_.running_sequences) {
-    if (paused_.Contains(next->sink)) {
+    if (ShouldWait(*next)) {
       ++next;
       continue;
     }
+    const std::pair<const EventSink*, uint64_t> name(next->sink.get(), next->id);
+    if (no_room_for_ == name) return;
     const int64_t longest = PromptTokens(*next) + next->max_tokens;
     engine::KvSequence cache(pool_);
-    if (!prefixes_.Place(*next, cache)) return;
-    auto sequence = std::make_unique<Sequence>(std::move(*next), std::move(cache));
+    if (!prefixes_.Place(*next, cache)) {
+      no_room_for_ = name;
+      return;
+    }
+    auto sequence = std::make_unique<Sequence>(std::move(*next), std::move(cache), limits_.draft_tokens);
     queued_tokens_ -= longest;
     next = queue_.erase(next);
     sequence->started = now;
+    totals_.cached_prompt_tokens += sequence->cached_prompt_tokens;
     running_.push_back(std::move(sequence));
   }
 }
@@ -162,15 +181,42 @@ std::span<const engine::SequenceStep> Scheduler::Plan(Clock::time_point now) {
   plan_.clear();
   planned_sequences_.clear();
   sampled_sequences_.clear();
+  planned_ = now;
   int64_t budget = limits_.step_tokens;
+  PlanAnswers(budget);
+  budget = std::max(budget, kLeastChunkTokens);
+  budget = pacer_.PromptTokens(static_cast<int64_t>(plan_.size()), budget);
+  PlanPrompts(budget);
+  return plan_;
+}
+
+void Scheduler::PlanAnswers(int64_t& budget) {
   for (const auto& sequence : running_) {
     if (sequence->InPrompt() || paused_.Contains(sequence->request.sink)) continue;
-    plan_.push_back({.cache = &sequence->cache, .tokens = {&sequence->last_token, 1}, .logits_rows = 1});
     planned_sequences_.push_back(sequence.get());
-    sampled_sequences_.push_back(sequence.get());
-    --budget;
   }
-  budget = std::max(budget, kLeastChunkTokens);
+  const auto answers = static_cast<int64_t>(planned_sequences_.size());
+  const int64_t drafts = answers > 0 ? kMostRowsWithDrafts / answers - 1 : 0;
+  for (Sequence* sequence : planned_sequences_) {
+    Guess(*sequence, std::min(drafts, budget - answers));
+    const auto rows = static_cast<int64_t>(sequence->next_tokens.size());
+    plan_.push_back({.cache = &sequence->cache, .tokens = sequence->next_tokens, .logits_rows = rows});
+    budget -= rows;
+  }
+  sampled_sequences_ = planned_sequences_;
+}
+
+/// No further than the longest answer: there is room for no more.
+void Scheduler::Guess(Sequence& sequence, int64_t most) const {
+  sequence.next_tokens.resize(1);  // An earlier plan that was not carried out may have left guesses.
+  if (limits_.draft_tokens == 0) return;
+  most = std::min(most, sequence.request.max_tokens - sequence.completion_tokens() - 1);
+  if (most <= 0) return;
+  const std::vector<int32_t> drafts = sequence.lookup.Draft(std::min(most, sequence.draft_budget.Next()));
+  sequence.next_tokens.insert(sequence.next_tokens.end(), drafts.begin(), drafts.end());
+}
+
+void Scheduler::PlanPrompts(int64_t& budget) {
   for (const auto& sequence : running_) {
     if (budget == 0) break;
     if (!sequence->InPrompt() || paused_.Contains(sequence->request.sink)) continue;
@@ -184,32 +230,63 @@ std::span<const engine::SequenceStep> Scheduler::Plan(Clock::time_point now) {
     if (count == left) sampled_sequences_.push_back(sequence.get());
     budget -= count;
   }
-  return plan_;
 }
 
-void Scheduler::Complete(std::vector<Result<engine::SampledToken>> sampled, Clock::time_point now) {
-  for (size_t i = 0; i < sampled.size(); ++i) {
-    Sequence& sequence = *sampled_sequences_[i];
-    if (!sampled[i].ok()) {
-      Finish(sequence, {.error = sampled[i].status()}, now);
-      continue;
-    }
-    if (sequence.InPrompt()) sequence.first_token = now;
-    const int32_t token = sampled[i]->token_id;
-    sequence.last_token = token;
-    sequence.answer.push_back(token);
-    SequenceEvent event{.sequence_id = sequence.request.id,
-                        .with_logprobs = sequence.request.sampling.logprobs.has_value()};
-    event.tokens.push_back(*std::move(sampled[i]));
-    Emit(sequence.request.sink, std::move(event));
-    if (!sequence.request.ignore_end && sequence.request.end_tokens.contains(token)) {
-      Finish(sequence, {.reason = FinishReason::kStop}, now);
-    } else if (sequence.completion_tokens() >= sequence.request.max_tokens) {
-      Finish(sequence, {.reason = FinishReason::kLength}, now);
+void Scheduler::LearnPace(Clock::time_point now) {
+  int64_t answers = 0;
+  int64_t prompt_tokens = 0;
+  for (size_t i = 0; i < plan_.size(); ++i) {
+    if (planned_sequences_[i]->InPrompt()) {
+      prompt_tokens += static_cast<int64_t>(plan_[i].tokens.size());
+    } else {
+      ++answers;
     }
   }
+  pacer_.Learn(answers, prompt_tokens, std::chrono::duration<double>(now - planned_).count());
+}
+
+void Scheduler::Complete(std::vector<SampledTokens> sampled, Clock::time_point now) {
+  LearnPace(now);
+  for (size_t i = 0; i < plan_.size(); ++i) {
+    if (!planned_sequences_[i]->InPrompt()) continue;
+    totals_.prompt_tokens += static_cast<int64_t>(plan_[i].tokens.size());
+    prefixes_.Keep(*planned_sequences_[i]);
+  }
+  for (size_t i = 0; i < sampled.size(); ++i) Take(*sampled_sequences_[i], std::move(sampled[i]), now);
   RemoveEnded();
   Flush();
+}
+
+void Scheduler::Take(Sequence& sequence, SampledTokens sampled, Clock::time_point now) {
+  const auto made = static_cast<int64_t>(sampled.tokens.size());
+  if (sequence.InPrompt()) sequence.first_token = now;
+  if (const auto drafts = static_cast<int64_t>(sequence.Drafts().size()); drafts > 0) {
+    const int64_t accepted = std::max<int64_t>(made - 1, 0);
+    sequence.cache.Retreat(drafts - accepted);
+    sequence.draft_budget.Learn(drafts, accepted);
+    totals_.draft_tokens += drafts;
+    totals_.accepted_draft_tokens += accepted;
+  }
+  SequenceEvent event{.sequence_id = sequence.request.id,
+                      .with_logprobs = sequence.request.sampling.logprobs.has_value()};
+  for (engine::SampledToken& token : sampled.tokens) {
+    sequence.answer.push_back(token.token_id);
+    event.tokens.push_back(std::move(token));
+  }
+  totals_.completion_tokens += made;
+  if (made > 0) {
+    const std::span<const int32_t> said = std::span(sequence.answer).last(made);
+    if (limits_.draft_tokens > 0) sequence.lookup.Append(said);
+    sequence.next_tokens = {said.back()};
+    Emit(sequence.request.sink, std::move(event));
+  }
+  if (!sampled.error.ok()) {
+    Finish(sequence, {.error = std::move(sampled.error)}, now);
+  } else if (sequence.EndsWith(sequence.answer.back())) {
+    Finish(sequence, {.reason = FinishReason::kStop}, now);
+  } else if (sequence.completion_tokens() >= sequence.request.max_tokens) {
+    Finish(sequence, {.reason = FinishReason::kLength}, now);
+  }
 }
 
 void Scheduler::Fail(const Status& error) {
@@ -253,6 +330,7 @@ void Scheduler::Flush() {
 
 void Scheduler::RemoveEnded() {
   if (ended_.empty()) return;
+  no_room_for_.reset();
   running_.remove_if([&](const std::unique_ptr<Sequence>& sequence) {
     return std::find(ended_.begin(), ended_.end(), sequence.get()) != ended_.end();
   });

@@ -13,8 +13,18 @@
 #include "services/decoder/paused_streams.h"
 #include "services/decoder/prefix_sharing.h"
 #include "services/decoder/sequence.h"
+#include "services/decoder/step_pacer.h"
 
 namespace conclave::decoder {
+
+/// Tokens since the start.
+struct WorkTotals {
+  int64_t prompt_tokens = 0;         ///< computed
+  int64_t cached_prompt_tokens = 0;  ///< taken from the prefix cache
+  int64_t completion_tokens = 0;
+  int64_t draft_tokens = 0;  ///< guessed
+  int64_t accepted_draft_tokens = 0;
+};
 
 struct SchedulerStatus {
   int64_t running = 0;
@@ -24,12 +34,14 @@ struct SchedulerStatus {
   int64_t kv_bytes_used = 0;
   int64_t kv_bytes_total = 0;
   PrefixStatus prefixes;
+  WorkTotals totals;
 };
 
 /// Continuous batching (Orca, OSDI 2022) with chunked prompts (arXiv 2308.16369): sequences join and leave at
 /// every step. A sequence joins only when the cache has room for its prompt and its longest answer, so a
-/// running sequence never runs out. Sequences wait in the order they came. What a tenant's ended sequences
-/// computed is not computed again for the same tenant (PrefixSharing); that changes no token.
+/// running sequence never runs out. Sequences wait in the order they came. What a tenant's sequences
+/// computed is not computed again for the same tenant (PrefixSharing), and of prompts that begin alike and
+/// come together the first computes that part for all; that changes no token.
 ///
 /// The sequences of a stream that is not ready for more are left out of the steps: they keep their place in
 /// the cache, cost nothing, and hold up nobody who waits behind them. A pause never changes what a sequence
@@ -63,13 +75,14 @@ class Scheduler {
   /// When a stream that was paused at the last Plan may be ended, if it stays so; nothing when none was.
   std::optional<Clock::time_point> PauseEnds() const;
 
-  /// Takes what the step made: `sampled[i]` for the i-th row of logits. Delivers events.
-  void Complete(std::vector<Result<engine::SampledToken>> sampled, Clock::time_point now);
+  /// Takes what the step made: `sampled[i]` for the i-th of the sampled sequences. Delivers events.
+  void Complete(std::vector<SampledTokens> sampled, Clock::time_point now);
 
   /// The step failed: every sequence in it ends with `error`.
   void Fail(const Status& error);
 
-  /// The sequences that the planned step samples for, in the order of the rows of logits.
+  /// The sequences that the planned step samples for, in the order of the rows of logits; each has one row
+  /// and one for each of its drafts.
   const std::vector<Sequence*>& sampled_sequences() const { return sampled_sequences_; }
 
  private:
@@ -78,6 +91,12 @@ class Scheduler {
   Status Check(SequenceRequest& request) const;
   void AskStreams(Clock::time_point now);
   void Join(Clock::time_point now);
+  void PlanAnswers(int64_t& budget);
+  void PlanPrompts(int64_t& budget);
+  void Guess(Sequence& sequence, int64_t most) const;
+  void LearnPace(Clock::time_point now);
+  void Take(Sequence& sequence, SampledTokens sampled, Clock::time_point now);
+  bool ShouldWait(const SequenceRequest& request) const;
   void Finish(Sequence& sequence, SequenceEnd end, Clock::time_point now);
   void Emit(const std::shared_ptr<EventSink>& sink, SequenceEvent event);
   void Flush();
@@ -86,14 +105,19 @@ class Scheduler {
   DecoderLimits limits_;
   engine::KvPool& pool_;
   PrefixSharing prefixes_;
+  StepPacer pacer_;
   int64_t vocabulary_;
   int64_t context_;
 
   std::deque<SequenceRequest> queue_;
   int64_t queued_tokens_ = 0;
   Running running_;
+  /// The request that there was no room for, until something ends; its prompt need not be looked up again.
+  std::optional<std::pair<const EventSink*, uint64_t>> no_room_for_;
   PausedStreams paused_;
+  WorkTotals totals_;
 
+  Clock::time_point planned_;  ///< when the step was
   std::vector<engine::SequenceStep> plan_;
   std::vector<Sequence*> planned_sequences_;
   std::vector<Sequence*> sampled_sequences_;

@@ -5,8 +5,11 @@
 namespace conclave::decoder {
 
 SchedulerActor::SchedulerActor(caf::actor_config& config, std::shared_ptr<Scheduler> scheduler,
-                               std::shared_ptr<StepRunner> runner)
-    : caf::event_based_actor(config), scheduler_(std::move(scheduler)), runner_(std::move(runner)) {}
+                               std::shared_ptr<StepRunner> runner, std::shared_ptr<DecoderMetrics> metrics)
+    : caf::event_based_actor(config),
+      scheduler_(std::move(scheduler)),
+      runner_(std::move(runner)),
+      metrics_(std::move(metrics)) {}
 
 caf::behavior SchedulerActor::make_behavior() {
   return {
@@ -39,6 +42,7 @@ caf::behavior SchedulerActor::make_behavior() {
 void SchedulerActor::on_exit() {
   scheduler_.reset();
   runner_.reset();
+  metrics_.reset();
 }
 
 void SchedulerActor::Admit(SequenceRequest request) {
@@ -54,7 +58,11 @@ void SchedulerActor::Admit(SequenceRequest request) {
 }
 
 void SchedulerActor::ScheduleStep() {
-  if (step_pending_ || !scheduler_->HasWork()) return;
+  if (step_pending_) return;
+  if (!scheduler_->HasWork()) {
+    if (metrics_ != nullptr) metrics_->Update(scheduler_->Snapshot());
+    return;
+  }
   step_pending_ = true;
   send(this, StepMessage{});
 }
@@ -62,7 +70,13 @@ void SchedulerActor::ScheduleStep() {
 /// A step that computed nothing is not followed by another: what it lacked, a message will bring.
 void SchedulerActor::RunStep() {
   auto& clock = system().clock();
-  if (runner_->RunStep(*scheduler_, [&] { return clock.now(); })) {
+  const auto start = clock.now();
+  const bool computed = runner_->RunStep(*scheduler_, [&] { return clock.now(); });
+  if (metrics_ != nullptr) {
+    metrics_->Update(scheduler_->Snapshot());
+    if (computed) metrics_->CountStep(std::chrono::duration<double>(clock.now() - start).count());
+  }
+  if (computed) {
     ScheduleStep();
   } else {
     SetAlarm();

@@ -5,6 +5,7 @@
 
 #include <caf/all.hpp>
 
+#include "services/decoder/metrics.h"
 #include "services/decoder/scheduler.h"
 #include "services/decoder/step_runner.h"
 
@@ -40,8 +41,9 @@ struct PauseEndsMessage {};
 /// comes. Time is that of the actor system's clock.
 class SchedulerActor : public caf::event_based_actor {
  public:
+  /// `metrics` may be null.
   SchedulerActor(caf::actor_config& config, std::shared_ptr<Scheduler> scheduler,
-                 std::shared_ptr<StepRunner> runner);
+                 std::shared_ptr<StepRunner> runner, std::shared_ptr<DecoderMetrics> metrics = nullptr);
 
   caf::behavior make_behavior() override;
   /// The engine and its cache are let go here: a timer may hold the actor itself for longer.
@@ -56,6 +58,7 @@ class SchedulerActor : public caf::event_based_actor {
 
   std::shared_ptr<Scheduler> scheduler_;
   std::shared_ptr<StepRunner> runner_;
+  std::shared_ptr<DecoderMetrics> metrics_;
   bool step_pending_ = false;
   bool alarm_pending_ = false;
   bool draining_ = false;

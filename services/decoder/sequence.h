@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "base/status.h"
 #include "engine/cache/kv_cache.h"
 #include "engine/sampling/sampler.h"
+#include "engine/speculation/prompt_lookup.h"
 
 namespace conclave::decoder {
 
@@ -64,26 +66,45 @@ struct SequenceRequest {
   std::string tenant;
 };
 
+/// What a step made of one sequence: the tokens that follow its last one, more than one when guesses came
+/// true, and why there is no further one, if that failed.
+struct SampledTokens {
+  std::vector<engine::SampledToken> tokens;
+  Status error;
+};
+
 /// A sequence that was given a place in the cache.
 struct Sequence {
   /// What `place` holds already is the beginning of the prompt.
-  Sequence(SequenceRequest asked, engine::KvSequence place)
+  Sequence(SequenceRequest asked, engine::KvSequence place, int64_t most_drafts = 0)
       : request(std::move(asked)),
         cache(std::move(place)),
         sampler(request.sampling, request.prompt),
-        cached_prompt_tokens(cache.length()) {}
+        cached_prompt_tokens(cache.length()),
+        draft_budget(most_drafts) {
+    if (most_drafts > 0) lookup.Append(request.prompt);
+  }
 
   SequenceRequest request;
   engine::KvSequence cache;
   engine::Sampler sampler;
-  int32_t last_token = -1;  ///< the token that the next step computes; -1 while the prompt is processed
+  /// The answer's last token, which the next step computes, and guesses of those that follow it; empty while
+  /// the prompt is processed.
+  std::vector<int32_t> next_tokens;
   std::vector<int32_t> answer;
   int64_t cached_prompt_tokens = 0;
+  engine::PromptLookup lookup;
+  engine::DraftBudget draft_budget;
   Clock::time_point started;
   Clock::time_point first_token;
 
   int64_t completion_tokens() const { return static_cast<int64_t>(answer.size()); }
-  bool InPrompt() const { return last_token < 0; }
+  bool InPrompt() const { return next_tokens.empty(); }
+  std::span<const int32_t> Drafts() const {
+    return InPrompt() ? std::span<const int32_t>() : std::span(next_tokens).subspan(1);
+  }
+  /// Whether the answer ends with `token`.
+  bool EndsWith(int32_t token) const { return !request.ignore_end && request.end_tokens.contains(token); }
   int64_t PromptLeft() const { return static_cast<int64_t>(request.prompt.size()) - cache.length(); }
 };
 

@@ -3,6 +3,29 @@
 #include <utility>
 
 namespace conclave::decoder {
+namespace {
+
+/// Draws tokens as long as they are those that were guessed, and one more: exactly those that would have come
+/// one at a time, since the rows of logits do not depend on what shares a step, and a row whose guess was
+/// wrong is not looked at. `logits`: [1 + drafts, vocabulary].
+SampledTokens Sample(Sequence& sequence, float* logits, int64_t vocabulary) {
+  const std::span<const int32_t> drafts = sequence.Drafts();
+  SampledTokens sampled;
+  for (size_t row = 0; row <= drafts.size(); ++row) {
+    auto token = sequence.sampler.Next(
+        {logits + static_cast<int64_t>(row) * vocabulary, static_cast<size_t>(vocabulary)});
+    if (!token.ok()) {
+      sampled.error = token.status();
+      break;
+    }
+    sampled.tokens.push_back(*std::move(token));
+    const int32_t said = sampled.tokens.back().token_id;
+    if (row == drafts.size() || said != drafts[row] || sequence.EndsWith(said)) break;
+  }
+  return sampled;
+}
+
+}  // namespace
 
 StepRunner::StepRunner(std::unique_ptr<engine::Transformer> model,
                        std::unique_ptr<engine::FeedForward> feed_forward,
@@ -14,7 +37,12 @@ bool StepRunner::RunStep(Scheduler& scheduler, const std::function<Clock::time_p
   if (steps.empty()) return false;
   const std::vector<Sequence*>& sequences = scheduler.sampled_sequences();
   const int64_t vocabulary = architecture().vocabulary;
-  const auto rows = static_cast<int64_t>(sequences.size());
+  std::vector<int64_t> first_rows;
+  int64_t rows = 0;
+  for (const Sequence* sequence : sequences) {
+    first_rows.push_back(rows);
+    rows += 1 + static_cast<int64_t>(sequence->Drafts().size());
+  }
   if (logits_.size() < static_cast<size_t>(rows * vocabulary)) logits_.resize(rows * vocabulary);
 
   const Status status = model_->Forward(steps, *feed_forward_, *pool_, logits_.data());
@@ -22,11 +50,10 @@ bool StepRunner::RunStep(Scheduler& scheduler, const std::function<Clock::time_p
     scheduler.Fail(status);
     return true;
   }
-  std::vector<Result<engine::SampledToken>> sampled(rows, engine::SampledToken{});
-  pool_->ParallelFor(rows, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      sampled[row] =
-          sequences[row]->sampler.Next({logits_.data() + row * vocabulary, static_cast<size_t>(vocabulary)});
+  std::vector<SampledTokens> sampled(sequences.size());
+  pool_->ParallelFor(static_cast<int64_t>(sequences.size()), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      sampled[i] = Sample(*sequences[i], logits_.data() + first_rows[i] * vocabulary, vocabulary);
     }
   });
   scheduler.Complete(std::move(sampled), now());

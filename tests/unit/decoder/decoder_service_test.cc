@@ -139,5 +139,28 @@ TEST_F(DecoderServiceTest, StatusSaysWhatIsLoadedAndHowBusyItIs) {
   EXPECT_GT(busy.kv_bytes_used(), 0u);
 }
 
+TEST_F(DecoderServiceTest, StatusCountsWhatWasCachedAndWhatWasGuessed) {
+  Restart({.prefix_cache_bytes = 1 << 20, .draft_tokens = 4});
+  GenerateClient client(*stub_);
+  std::vector<std::vector<int32_t>> answers;
+  for (uint64_t id = 1; id <= 2; ++id) {
+    std::vector<int32_t> prompt(70);
+    for (size_t i = 0; i < prompt.size(); ++i) prompt[i] = static_cast<int32_t>(i % 5);
+    v1::AdmitSequence sequence = Sequence(id, prompt, 60);
+    sequence.mutable_sampling()->set_temperature(0.0);
+    client.Admit(sequence);
+    const Heard& heard = client.UntilEnd(id);
+    EXPECT_EQ(heard.end.usage().cached_prompt_tokens(), id == 1 ? 0u : 64u);
+    answers.push_back(heard.tokens);
+  }
+  EXPECT_EQ(answers[0], answers[1]);
+  const v1::StatusResponse status = Status();
+  EXPECT_EQ(status.prefix_cache_misses(), 1u);
+  EXPECT_EQ(status.prefix_cache_hits(), 1u);
+  EXPECT_GT(status.prefix_cache_bytes_used(), 0u);
+  EXPECT_GT(status.draft_tokens(), 0u);
+  EXPECT_GE(status.draft_tokens(), status.accepted_draft_tokens());
+}
+
 }  // namespace
 }  // namespace conclave::decoder

@@ -3,7 +3,6 @@
 #include <random>
 
 #include "tests/unit/decoder/scheduler_fixture.h"
-#include "tests/unit/decoder/small_decoder.h"
 
 namespace conclave::decoder {
 namespace {
@@ -55,11 +54,50 @@ TEST_F(PrefixSharingTest, CancelledSequenceIsRememberedAndAFailedOneIsNot) {
   EXPECT_EQ(Step(), Sizes{6});
   scheduler_->CancelAll(sink_.get());
   ASSERT_TRUE(AdmitOf("b", 3, 70, 9).ok());
-  Step();
   (void)scheduler_->Plan(now_);
   scheduler_->Fail(Unavailable("a shard is gone"));
   ASSERT_TRUE(AdmitOf("b", 4, 70, 9).ok());
   EXPECT_EQ(Step(), Sizes{70});
+}
+
+TEST_F(PrefixSharingTest, OfPromptsThatComeTogetherTheFirstComputesTheirBeginningForAll) {
+  Restart({.step_tokens = 64, .prefix_cache_bytes = 1 << 20}, 16);
+  for (uint64_t id = 1; id <= 3; ++id) ASSERT_TRUE(AdmitOf("a", id, 70, 2).ok());
+  ASSERT_TRUE(AdmitOf("b", 4, 70, 2).ok());
+  EXPECT_EQ(Step(), (Sizes{64}));
+  EXPECT_EQ(Step(), (Sizes{6, 58})) << "those that waited come behind who did not";
+  EXPECT_EQ(scheduler_->Snapshot().running, 4);
+  while (scheduler_->HasWork()) Step();
+  for (uint64_t id = 2; id <= 3; ++id) EXPECT_EQ(sink_->End(id)->cached_prompt_tokens, 64);
+  EXPECT_EQ(sink_->End(4)->cached_prompt_tokens, 0);
+  EXPECT_EQ(scheduler_->Snapshot().totals.prompt_tokens, 2 * 70 + 2 * 6);
+}
+
+TEST_F(PrefixSharingTest, NobodyWaitsForAPromptThatIsPaused) {
+  Restart({.step_tokens = 32, .prefix_cache_bytes = 1 << 20}, 16);
+  auto other = std::make_shared<CollectingSink>();
+  ASSERT_TRUE(AdmitOf("a", 1, 70, 2).ok());
+  EXPECT_EQ(Step(), Sizes{32});
+  SequenceRequest request = Request(other, 1, 70, 2);
+  request.tenant = "a";
+  ASSERT_TRUE(scheduler_->Admit(std::move(request)).ok());
+  sink_->ready = false;
+  EXPECT_EQ(Step(), Sizes{32}) << "the second block of the other one";
+  EXPECT_EQ(Step(), Sizes{6});
+  EXPECT_EQ(other->Tokens(1).size(), 1u);
+}
+
+TEST_F(PrefixSharingTest, WhoeverFoundNoRoomIsAskedAgainWhenSomethingEnds) {
+  Restart({.prefix_cache_bytes = 1 << 20}, 4);
+  ASSERT_TRUE(AdmitOf("a", 1, 60, 4).ok());
+  ASSERT_TRUE(AdmitOf("b", 2, 60, 36).ok());
+  for (int step = 0; step < 3; ++step) EXPECT_EQ(Step().size(), 1u);
+  EXPECT_FALSE(sink_->End(1).has_value());
+  Step();
+  ASSERT_TRUE(sink_->End(1).has_value());
+  EXPECT_EQ(Step(), Sizes{60});
+  scheduler_->Cancel(sink_.get(), 2);
+  EXPECT_FALSE(scheduler_->HasWork());
 }
 
 TEST_F(PrefixSharingTest, OldPrefixesMakeRoomBeforeAnyoneWaits) {
@@ -86,66 +124,6 @@ TEST_F(PrefixSharingTest, FloodOfPrefixesStaysInItsBudgetAndStopsNobody) {
     EXPECT_EQ(sink_->Tokens(1).size(), before + 1);
     EXPECT_TRUE(sink_->End(id).has_value());
     EXPECT_LE(scheduler_->Snapshot().prefixes.bytes_used, 5 * block);
-  }
-}
-
-/// What a decoder answered: tokens and log-probabilities by sequence.
-struct Answers {
-  std::map<uint64_t, std::vector<std::pair<int32_t, float>>> made;
-  PrefixStatus prefixes;
-};
-
-Answers AnswersOf(int64_t cache_blocks, int64_t requests) {
-  SmallDecoder probe({}, SmallLlama(MatrixType::kQ8_0).Bytes(), 1);
-  const int64_t bytes = cache_blocks * probe.kv->layout().block_bytes();
-  SmallDecoder decoder({.running_sequences = 4, .step_tokens = 48, .prefix_cache_bytes = bytes},
-                       SmallLlama(MatrixType::kQ8_0).Bytes(), 14);
-  auto sink = std::make_shared<CollectingSink>();
-  std::mt19937 random(77);
-  for (int64_t i = 0; i < requests; ++i) {
-    SequenceRequest request = Request(sink, static_cast<uint64_t>(i), 1 + random() % 100, 1 + random() % 6);
-    const auto family = static_cast<int32_t>(random() % 3);
-    for (int32_t& token : request.prompt) token = (token * 5 + family) % 48;
-    if (random() % 2 == 0)
-      request.prompt[random() % request.prompt.size()] = static_cast<int32_t>(random() % 48);
-    request.tenant = std::string(1, static_cast<char>('a' + random() % 2));
-    request.sampling.seed = random();
-    request.sampling.logprobs = 1;
-    EXPECT_TRUE(decoder.scheduler->Admit(std::move(request)).ok());
-    if (random() % 3 == 0) decoder.runner->RunStep(*decoder.scheduler);
-    if (random() % 10 == 0) decoder.scheduler->Cancel(sink.get(), random() % (i + 1));
-    while (decoder.scheduler->Snapshot().queued > 8) decoder.runner->RunStep(*decoder.scheduler);
-  }
-  while (decoder.scheduler->HasWork()) decoder.runner->RunStep(*decoder.scheduler);
-  Answers answers{.prefixes = decoder.scheduler->Snapshot().prefixes};
-  for (const auto& events : sink->deliveries) {
-    for (const SequenceEvent& event : events) {
-      for (const auto& token : event.tokens) {
-        answers.made[event.sequence_id].emplace_back(token.token_id, token.logprob);
-      }
-    }
-  }
-  return answers;
-}
-
-/// A cancelled sequence is cut earlier or later, so of two answers the shorter begins the longer.
-TEST(PrefixDeterminismTest, TokensAndLogprobsAreTheSameBitsWithAndWithoutTheCache) {
-  constexpr int64_t kRequests = 1000;
-  const Answers without = AnswersOf(0, kRequests);
-  EXPECT_EQ(without.prefixes.hits, 0);
-  for (const int64_t blocks : {3, 14}) {
-    const Answers with = AnswersOf(blocks, kRequests);
-    EXPECT_GT(with.prefixes.hits, kRequests / 20);
-    EXPECT_GT(with.prefixes.evictions, 100);
-    int64_t compared = 0;
-    for (const auto& [id, expected] : without.made) {
-      const auto found = with.made.find(id);
-      if (found == with.made.end()) continue;
-      const size_t length = std::min(expected.size(), found->second.size());
-      for (size_t i = 0; i < length; ++i) ASSERT_EQ(found->second[i], expected[i]) << id << " at " << i;
-      ++compared;
-    }
-    EXPECT_GT(compared, kRequests * 8 / 10);
   }
 }
 

@@ -96,9 +96,9 @@ class SchedulerTest : public ::testing::Test {
       part.cache->Advance(sizes.back());
     }
     now_ += std::chrono::milliseconds(10);
-    std::vector<Result<engine::SampledToken>> sampled;
+    std::vector<SampledTokens> sampled;
     for (size_t i = 0; i < scheduler_->sampled_sequences().size(); ++i) {
-      sampled.push_back(engine::SampledToken{.token_id = token});
+      sampled.push_back({.tokens = {{.token_id = token}}, .error = {}});
     }
     scheduler_->Complete(std::move(sampled), now_);
     return sizes;

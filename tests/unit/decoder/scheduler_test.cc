@@ -180,7 +180,9 @@ TEST_F(SchedulerTest, OneSequenceWithoutAFiniteLogitFailsAlone) {
   ASSERT_TRUE(Admit(1, 2, 5).ok());
   ASSERT_TRUE(Admit(2, 2, 5).ok());
   for (const auto& part : scheduler_->Plan(now_)) part.cache->Advance(2);
-  scheduler_->Complete({Internal("no finite logit"), engine::SampledToken{.token_id = 3}}, now_);
+  scheduler_->Complete(
+      {{.tokens = {}, .error = Internal("no finite logit")}, {.tokens = {{.token_id = 3}}, .error = {}}},
+      now_);
   EXPECT_EQ(sink_->End(1)->error.code(), StatusCode::kInternal);
   EXPECT_EQ(sink_->Tokens(2), std::vector<int32_t>{3});
   EXPECT_FALSE(sink_->End(2).has_value());
