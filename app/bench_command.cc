@@ -10,6 +10,8 @@ void AddBenchCommand(CLI::App& program, CommandRunner& chosen) {
   AddBenchDecode(*bench, chosen);
   AddBenchPrefill(*bench, chosen);
   AddBenchBatch(*bench, chosen);
+  AddBenchPipeline(*bench, chosen);
+  AddBenchLoad(*bench, chosen);
 }
 
 }  // namespace conclave::app

@@ -16,18 +16,26 @@ void BenchFlags::Add(CLI::App& command) {
 }
 
 void PrintFigure(const BenchFigure& figure, bool json) {
-  const double share = figure.limit > 0.0 ? figure.value / figure.limit : 0.0;
+  nlohmann::json limit, share;
+  if (figure.limit.has_value()) {
+    limit = *figure.limit;
+    share = figure.value / *figure.limit;
+  }
   if (json) {
     PrintLine(JsonLine({{"name", figure.name},
                         {"value", figure.value},
                         {"unit", figure.unit},
-                        {"limit", figure.limit},
+                        {"limit", limit},
                         {"share_of_limit", share},
                         {"details", figure.details}}));
-  } else {
-    std::cout << figure.name << ": " << figure.value << " " << figure.unit << ", " << 100.0 * share
-              << "% of the " << figure.limit << " that this machine allows" << std::endl;
+    return;
   }
+  std::cout << figure.name << ": " << figure.value << " " << figure.unit;
+  if (figure.limit.has_value()) {
+    std::cout << ", " << 100.0 * figure.value / *figure.limit << "% of the " << *figure.limit
+              << " that this machine allows";
+  }
+  std::cout << std::endl;
 }
 
 double SecondsSince(BenchClock::time_point start) {

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,13 +29,15 @@ struct BenchFigure {
   std::string name;
   double value = 0.0;
   std::string unit;
-  double limit = 0.0;  ///< in the same unit
+  std::optional<double> limit;  ///< in the same unit; none for what no machine limits by itself
   nlohmann::json details;
 };
 
-/// A line of JSON with the keys name, value, unit, limit, share_of_limit and details, or a sentence.
+/// A line of JSON with the keys name, value, unit, limit, share_of_limit and details, or a sentence. Without
+/// a limit, limit and share_of_limit are null.
 void PrintFigure(const BenchFigure& figure, bool json);
 
+inline constexpr double kMilli = 1000.0;
 using BenchClock = std::chrono::steady_clock;
 double SecondsSince(BenchClock::time_point start);
 double Median(std::vector<double> values);
@@ -86,5 +89,7 @@ void AddBenchMachine(CLI::App& bench, CommandRunner& chosen);
 void AddBenchDecode(CLI::App& bench, CommandRunner& chosen);
 void AddBenchPrefill(CLI::App& bench, CommandRunner& chosen);
 void AddBenchBatch(CLI::App& bench, CommandRunner& chosen);
+void AddBenchPipeline(CLI::App& bench, CommandRunner& chosen);
+void AddBenchLoad(CLI::App& bench, CommandRunner& chosen);
 
 }  // namespace conclave::app

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times conclave and llama.cpp in turn on the same model files and threads, and prints medians and ratios.
 
-    build/venv/bin/python bench/compare_llama_cpp.py [--rounds 5] [--model FILE] [--record NAME] [--quick]
+    build/venv/bin/python bench/compare_llama_cpp.py [--rounds 5] [--model FILE] [--record NAME] [--quick] [--only TEXT]
 
 llama.cpp is built from its registry package when it is not there (bench/peer_llama_cpp.py); the Q4_0 and Q8_0 files are
 made from the shipped one by its llama-quantize. With --record the samples go to bench/records/NAME.json. Both sides run
@@ -15,13 +15,14 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import peer_llama_cpp  # noqa: E402
+import servers  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PROGRAM = REPOSITORY / "build/release/app/conclave"
@@ -101,26 +102,29 @@ def benches(model: Path, threads: int, quick: bool) -> list[Bench]:
                                       "--tokens", STREAM_ANSWER),
                      lambda: llama_batched(model, threads, count))
 
+    def served(count: int) -> Bench:
+        shape = (model, threads, count, STREAM_PROMPT, STREAM_ANSWER)
+        return Bench(f"servers, {count} streams, {STREAM_PROMPT} in and {STREAM_ANSWER} out", 2.5,
+                     lambda: servers.conclave_rate(PROGRAM, *shape), lambda: servers.llama_server_rate(*shape))
+
     chosen = [decode(model, "as shipped", 2.4), prefill(model, "as shipped", 4.0)]
     if quick:
         return chosen
     for kind in ("Q4_0", "Q8_0"):
         file = quantised(model, kind)
         chosen += [decode(file, kind, 2.0), prefill(file, kind, 1.8)]
-    return [*chosen, streams(16), streams(32), prefill(model, "as shipped", 1.0, 4096)]
+    return [*chosen, streams(16), streams(32), served(16), served(32), prefill(model, "as shipped", 1.0, 4096)]
 
 
-def measure(chosen: list[Bench], rounds: int) -> list[dict]:
-    """The samples of both sides, in turn; the first round warms up and does not count."""
-    rows = []
+def measure(chosen: list[Bench], rounds: int) -> Iterator[dict]:
+    """A row a bench, of both sides' samples in turn; the first round warms up and does not count."""
     for bench in chosen:
         ours, peers = [], []
         for _ in range(rounds + 1):
             ours.append(bench.ours())
             peers.append(bench.peers())
             print(f"{bench.name}: {ours[-1]:.1f} beside {peers[-1]:.1f}", file=sys.stderr, flush=True)
-        rows.append(row_of(bench.name, bench.target, ours[1:], peers[1:]))
-    return rows
+        yield row_of(bench.name, bench.target, ours[1:], peers[1:])
 
 
 def row_of(name: str, target: float, ours: list[float], peers: list[float]) -> dict:
@@ -161,13 +165,17 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--record", metavar="NAME", help="keep the samples in bench/records/NAME.json")
     parser.add_argument("--quick", action="store_true", help="the shipped file only, one stream")
+    parser.add_argument("--only", default="", metavar="TEXT", help="the benches whose name contains it")
     arguments = parser.parse_args()
     model = arguments.model or next(iter(sorted((home / "models" / DEFAULT_MODEL).glob("*.gguf"))))
-    rows = measure(benches(model, arguments.threads, arguments.quick), arguments.rounds)
-    if arguments.record:
-        path = REPOSITORY / "bench/records" / f"{arguments.record}.json"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(record_of(rows, model, arguments), indent=1) + "\n")
+    chosen = [bench for bench in benches(model, arguments.threads, arguments.quick) if arguments.only in bench.name]
+    rows = []
+    for row in measure(chosen, arguments.rounds):
+        rows.append(row)
+        if arguments.record:  # after every row, so that a run that is cut short leaves what it measured
+            path = REPOSITORY / "bench/records" / f"{arguments.record}.json"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps(record_of(rows, model, arguments), indent=1) + "\n")
     print(table(rows))
     return 0
 

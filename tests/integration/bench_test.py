@@ -24,3 +24,43 @@ def test_a_bench_reports_its_figure_beside_its_limit(conclave, name):
     assert figure["value"] > 0 and figure["limit"] > 0
     assert figure["share_of_limit"] == pytest.approx(figure["value"] / figure["limit"])
     assert details <= set(figure["details"])
+
+
+def figure_of(conclave, *arguments):
+    result = conclave("bench", *arguments, "--json", "--repeats", "1")
+    assert result.returncode == 0, result.stderr
+    figure = json.loads(result.stdout)
+    assert set(figure) == {"name", "value", "unit", "limit", "share_of_limit", "details"}
+    return figure
+
+
+def test_pipeline_measures_the_bare_engine_and_both_kinds_of_services(conclave):
+    figure = figure_of(conclave, "pipeline", "--streams", "1", "3", "--prompt-tokens", "8", "--tokens", "4")
+    assert figure["limit"] == 1.0 and figure["value"] > 0
+    rows = figure["details"]["streams"]
+    assert [row["streams"] for row in rows] == [1, 3]
+    for row in rows:
+        assert row["bare_engine"]["share_of_bare_engine"] == 1.0
+        for side in ("bare_engine", "in_process", "separate_processes"):
+            assert row[side]["tokens_per_s"] > 0 and row[side]["first_token_ms"] > 0
+
+
+def test_load_reports_what_clients_wait_for(conclave):
+    figure = figure_of(conclave, "load", "--streams", "3", "--rounds", "2", "--prompt-tokens", "8", "--tokens", "4")
+    assert figure["unit"] == "tokens/s" and figure["value"] > 0 and figure["limit"] is None
+    details = figure["details"]
+    assert 0 < details["first_token_p50_ms"] <= details["first_token_p99_ms"]
+    assert 0 < details["between_tokens_p50_ms"] <= details["between_tokens_p99_ms"]
+
+
+def test_load_beside_a_long_prompt_compares_the_time_between_tokens(conclave):
+    figure = figure_of(conclave, "load", "--streams", "2", "--tokens", "8", "--beside", "300")
+    details = figure["details"]
+    assert figure["value"] > 0 and details["long_prompt_tokens"] == 300
+    assert 0 < details["idle_p50_ms"] <= details["idle_p99_ms"]
+    assert 0 < details["beside_p50_ms"] <= details["beside_p99_ms"]
+
+
+def test_load_from_a_server_that_is_not_there_says_so(conclave):
+    result = conclave("bench", "load", "--connect", "127.0.0.1:1")
+    assert result.returncode == 1 and "no server can be reached" in result.stderr
