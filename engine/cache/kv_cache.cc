@@ -4,8 +4,6 @@
 #include <string>
 #include <utility>
 
-#include <sys/mman.h>
-
 #include "engine/kernels/attention_task.h"
 
 namespace conclave::engine {
@@ -25,22 +23,19 @@ Result<std::unique_ptr<KvPool>> KvPool::Create(const KvLayout& layout, int64_t b
                            " bytes holds no block; one of " + std::to_string(kKvBlockTokens) +
                            " tokens takes " + std::to_string(layout.block_bytes()) + " bytes");
   }
-  void* memory = mmap(nullptr, static_cast<size_t>(blocks * layout.block_bytes()), PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) {
+  PageMemory memory = PageMemory::Map(blocks * layout.block_bytes());
+  if (memory.data() == nullptr) {
     return ResourceExhausted("the system gives no memory for a key-value cache of " + std::to_string(bytes) +
                              " bytes; lower limits.kv_bytes");
   }
-  return std::unique_ptr<KvPool>(new KvPool(layout, static_cast<std::byte*>(memory), blocks));
+  return std::unique_ptr<KvPool>(new KvPool(layout, std::move(memory), blocks));
 }
 
-KvPool::KvPool(const KvLayout& layout, std::byte* memory, int64_t total_blocks)
-    : layout_(layout), memory_(memory), total_blocks_(total_blocks), references_(total_blocks, 0) {
+KvPool::KvPool(const KvLayout& layout, PageMemory memory, int64_t total_blocks)
+    : layout_(layout), memory_(std::move(memory)), total_blocks_(total_blocks), references_(total_blocks, 0) {
   free_.reserve(total_blocks);
   for (int64_t block = total_blocks - 1; block >= 0; --block) free_.push_back(static_cast<int32_t>(block));
 }
-
-KvPool::~KvPool() { munmap(memory_, static_cast<size_t>(total_bytes())); }
 
 int32_t KvPool::Take() {
   if (free_.empty()) return -1;

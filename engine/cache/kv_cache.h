@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "engine/model/architecture.h"
+#include "engine/tensor/page_memory.h"
 
 namespace conclave::engine {
 
@@ -45,7 +46,6 @@ class KvPool {
   /// Room for as many whole blocks as fit into `bytes`. Errors: INVALID_ARGUMENT (not even one block fits),
   /// RESOURCE_EXHAUSTED (the system gives no address space).
   static Result<std::unique_ptr<KvPool>> Create(const KvLayout& layout, int64_t bytes);
-  ~KvPool();
   KvPool(const KvPool&) = delete;
   KvPool& operator=(const KvPool&) = delete;
 
@@ -62,13 +62,13 @@ class KvPool {
   void Drop(int32_t block);
   int32_t references(int32_t block) const { return references_[block]; }
 
-  std::byte* Block(int32_t block) { return memory_ + block * layout_.block_bytes(); }
+  std::byte* Block(int32_t block) { return memory_.data() + block * layout_.block_bytes(); }
 
  private:
-  KvPool(const KvLayout& layout, std::byte* memory, int64_t total_blocks);
+  KvPool(const KvLayout& layout, PageMemory memory, int64_t total_blocks);
 
   KvLayout layout_;
-  std::byte* memory_;
+  PageMemory memory_;
   int64_t total_blocks_;
   std::vector<int32_t> free_;
   std::vector<int32_t> references_;

@@ -1,18 +1,18 @@
 #include "engine/kernels/packed_matrix.h"
 
-#include <cstdlib>
 #include <cstring>
 #include <string>
 
 #include "engine/kernels/packing/pack_rows.h"
 #include "engine/kernels/packing/source_block.h"
 #include "engine/tensor/half.h"
+#include "engine/tensor/page_memory.h"
 
 namespace conclave::engine {
 namespace {
 
 /// Loads may read this far past the last block (prefetching reads nothing).
-constexpr int64_t kAlignment = 64;
+constexpr int64_t kReadPastEnd = 64;
 /// Above every matrix that memory can hold, and far below where sizes overflow.
 constexpr int64_t kMostDimension = int64_t{1} << 31;
 
@@ -67,22 +67,18 @@ float LoadScale(const BlockFormat& format, const std::byte* run, int64_t lane) {
 
 }  // namespace
 
-void PackedMatrix::AlignedFree::operator()(std::byte* p) const { std::free(p); }
-
 Status PackedMatrix::Allocate() {
   const auto groups = static_cast<uint64_t>((rows_ + kRowGroup - 1) / kRowGroup);
   int64_t wanted = 0;
   if (__builtin_mul_overflow(groups, static_cast<uint64_t>(group_bytes_), &wanted) ||
-      wanted > INT64_MAX - kAlignment) {
+      wanted > INT64_MAX - kReadPastEnd) {
     return ResourceExhausted("a packed matrix would be larger than the address space");
   }
   bytes_ = wanted;
-  const int64_t rounded = (bytes_ / kAlignment + 1) * kAlignment;
-  data_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, static_cast<size_t>(rounded))));
+  data_ = AllocateWeights(bytes_ + kReadPastEnd);
   if (data_ == nullptr) {
     return ResourceExhausted("no memory for a packed matrix of " + std::to_string(bytes_) + " bytes");
   }
-  std::memset(data_.get(), 0, static_cast<size_t>(rounded));
   return Status::Ok();
 }
 

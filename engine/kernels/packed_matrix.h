@@ -43,10 +43,12 @@ struct BlockFormat {
 };
 
 /// A weight matrix [rows, columns] in the layout of the kernels: rows interleaved in groups of 16, padded
-/// with zeros, in one aligned allocation. Made once at load; immutable, every thread may read it.
+/// with zeros, in one aligned piece of huge pages. Made once at load; immutable, every thread may read it.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
+  PackedMatrix(PackedMatrix&&) = default;
+  PackedMatrix& operator=(PackedMatrix&&) = default;
 
   /// Packs the part [row_begin, row_end) x [column_begin, column_end) of a tensor seen as [rows(), columns()]
   /// in host memory. For quantised formats the column bounds must be multiples of the format's block.
@@ -77,14 +79,10 @@ class PackedMatrix {
   void UnpackRow(int64_t row, float* out) const;
 
  private:
-  struct AlignedFree {
-    void operator()(std::byte* p) const;
-  };
-
   Status Allocate();
   void UnpackBlocks(int64_t row, float* out) const;
 
-  std::unique_ptr<std::byte[], AlignedFree> data_;
+  std::shared_ptr<std::byte[]> data_;  ///< of AllocateWeights
   int64_t rows_ = 0;
   int64_t columns_ = 0;
   int64_t group_bytes_ = 0;

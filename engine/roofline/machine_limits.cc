@@ -1,8 +1,9 @@
 #include "engine/roofline/machine_limits.h"
 
-#include <vector>
+#include <algorithm>
 
 #include "engine/roofline/peak_loops.h"
+#include "engine/tensor/page_memory.h"
 
 namespace conclave::engine {
 namespace {
@@ -35,12 +36,14 @@ void Keep(const T& value) {
 
 Rates MeasureReadBandwidth(ThreadPool& pool, const Effort& effort) {
   const int64_t words = effort.read_bytes / static_cast<int64_t>(sizeof(uint64_t));
-  std::vector<uint64_t> memory(words, 1);
+  const PageMemory pages = PageMemory::Map(effort.read_bytes);
+  auto* memory = reinterpret_cast<uint64_t*>(pages.data());
+  if (memory == nullptr) return {};
+  std::fill_n(memory, words, 1);  // Memory that was never written is one page of zeros.
   const int64_t grain = kReadGrain / static_cast<int64_t>(sizeof(uint64_t));
   const Rates passes = Measure(effort.rounds, effort.round_s, [&] {
-    pool.ParallelFor(words, grain, [&](int64_t begin, int64_t end) {
-      Keep(ReadAll(memory.data() + begin, memory.data() + end));
-    });
+    pool.ParallelFor(words, grain,
+                     [&](int64_t begin, int64_t end) { Keep(ReadAll(memory + begin, memory + end)); });
   });
   return Scaled(passes, static_cast<double>(effort.read_bytes));
 }
