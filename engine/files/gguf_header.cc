@@ -51,15 +51,16 @@ Result<uint64_t> ReadCount(ByteReader& reader, std::string_view field, uint64_t 
   return count;
 }
 
-Status ReadPair(ByteReader& reader, GgufMetadata& metadata) {
+Status ReadPair(ByteReader& reader, GgufHeader& header) {
   const uint64_t at = reader.offset();
   CONCLAVE_ASSIGN_OR_RETURN(std::string key, ReadGgufString(reader, kMaxMetadataKeyBytes, "metadata key"));
   if (key.empty()) return ByteReader::Malformed("metadata key", at, "empty");
-  if (metadata.values().contains(key)) {
+  if (header.metadata.values().contains(key)) {
     return ByteReader::Malformed("metadata key", at, Quoted(key) + " appears twice");
   }
   CONCLAVE_ASSIGN_OR_RETURN(GgufValue value, ReadGgufValue(reader, "metadata value " + Quoted(key)));
-  metadata.Set(std::move(key), std::move(value));
+  header.pairs.push_back({.key = key, .offset = at, .bytes = reader.offset() - at});
+  header.metadata.Set(std::move(key), std::move(value));
   return Status::Ok();
 }
 
@@ -203,10 +204,10 @@ Result<GgufHeader> ReadGgufHeader(std::span<const std::byte> file) {
                             ReadCount(reader, "tensor count", kMaxTensors, kSmallestTensorBytes));
   CONCLAVE_ASSIGN_OR_RETURN(const uint64_t pair_count,
                             ReadCount(reader, "metadata count", kMaxMetadataPairs, kSmallestPairBytes));
-  for (uint64_t i = 0; i < pair_count; ++i) CONCLAVE_RETURN_IF_ERROR(ReadPair(reader, header.metadata));
-  CONCLAVE_ASSIGN_OR_RETURN(const uint64_t alignment, Alignment(header.metadata));
-  CONCLAVE_ASSIGN_OR_RETURN(header.tensors, ReadTensorInfos(reader, tensor_count, alignment));
-  const uint64_t data_begin = (reader.offset() + alignment - 1) / alignment * alignment;
+  for (uint64_t i = 0; i < pair_count; ++i) CONCLAVE_RETURN_IF_ERROR(ReadPair(reader, header));
+  CONCLAVE_ASSIGN_OR_RETURN(header.alignment, Alignment(header.metadata));
+  CONCLAVE_ASSIGN_OR_RETURN(header.tensors, ReadTensorInfos(reader, tensor_count, header.alignment));
+  const uint64_t data_begin = (reader.offset() + header.alignment - 1) / header.alignment * header.alignment;
   CONCLAVE_RETURN_IF_ERROR(PlaceData(data_begin, file.size(), header.tensors));
   CONCLAVE_RETURN_IF_ERROR(CheckOverlaps(header.tensors));
   return header;

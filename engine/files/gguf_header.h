@@ -24,9 +24,19 @@ struct GgufTensorInfo {
   uint64_t data_bytes = 0;
 };
 
+/// Where one key-value pair stands in the file: from the length of its key to the end of its value. A program
+/// that writes the pair into another file copies these bytes, since GgufMetadata widens numbers.
+struct GgufPairSpan {
+  std::string key;
+  uint64_t offset = 0;  ///< From the beginning of the file.
+  uint64_t bytes = 0;
+};
+
 struct GgufHeader {
   uint32_t version = 0;
+  uint64_t alignment = 0;  ///< Of tensor data, in bytes.
   GgufMetadata metadata;
+  std::vector<GgufPairSpan> pairs;      ///< In file order; one for each entry of `metadata`.
   std::vector<GgufTensorInfo> tensors;  ///< In directory order; names are unique and data do not overlap.
 };
 

@@ -1,5 +1,7 @@
 #include "engine/files/gguf_types.h"
 
+#include <algorithm>
+
 namespace conclave::engine {
 namespace {
 
@@ -30,6 +32,10 @@ const GgufTensorType* FindGgufTensorType(uint32_t id) {
     if (type.id == id) return &type;
   }
   return nullptr;
+}
+
+const GgufTensorType& GgufTensorTypeOf(DType dtype) {
+  return *std::ranges::find(kTypes, std::optional(dtype), &GgufTensorType::dtype);
 }
 
 }  // namespace conclave::engine

@@ -22,4 +22,7 @@ struct GgufTensorType {
 /// nullptr for an id that is not defined.
 const GgufTensorType* FindGgufTensorType(uint32_t id);
 
+/// The type that stores `dtype`; there is one for each.
+const GgufTensorType& GgufTensorTypeOf(DType dtype);
+
 }  // namespace conclave::engine
