@@ -97,6 +97,19 @@ void FeedForwardShard::ComputeInner(const Slice& slice, const FeedForwardInput& 
   }
 }
 
+void FeedForwardShard::Observe(int64_t layer, int64_t tokens) {
+  const auto slices = static_cast<int64_t>(slices_.size());
+  std::vector<float> rows(slices * tokens * slice_width_);
+  for (int64_t slice = 0; slice < slices; ++slice) {
+    for (int64_t token = 0; token < tokens; ++token) {
+      std::copy_n(inner_.data() + (slice * tokens + token) * slice_width_, slice_width_,
+                  rows.data() + (token * slices + slice) * slice_width_);
+    }
+  }
+  observer_->Observe(ProductInput::kDown, layer,
+                     {.x = rows.data(), .rows = tokens, .columns = slices * slice_width_});
+}
+
 void FeedForwardShard::Compute(int64_t layer, const FeedForwardInput& input, ThreadPool& pool, float* out) {
   std::lock_guard lock(compute_mutex_);
   const Kernels& kernels = BestKernels();
@@ -121,6 +134,8 @@ void FeedForwardShard::Compute(int64_t layer, const FeedForwardInput& input, Thr
       at = stop;
     }
   });
+
+  if (observer_ != nullptr) Observe(layer, tokens);
 
   const bool quantise = slices.front().down.quantised();
   if (quantise) {

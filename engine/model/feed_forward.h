@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "engine/files/model_file.h"
 #include "engine/kernels/kernels.h"
+#include "engine/model/activation_observer.h"
 #include "engine/model/architecture.h"
 #include "engine/parallel/thread_pool.h"
 
@@ -60,6 +61,10 @@ class FeedForwardShard {
   /// Whether a layer reads FeedForwardInput::x8 (else x).
   bool quantised(int64_t layer) const;
 
+  /// Who sees the inputs of the down projection from now on, the resident slices side by side; nullptr:
+  /// nobody. Not while Compute runs.
+  void SetObserver(ActivationObserver* observer) { observer_ = observer; }
+
   /// The output of each resident slice, in slice order: out is [slices, tokens, hidden]. Any thread may call,
   /// each with a pool of its own; calls wait for one another.
   void Compute(int64_t layer, const FeedForwardInput& input, ThreadPool& pool, float* out);
@@ -67,12 +72,14 @@ class FeedForwardShard {
  private:
   void ComputeInner(const Slice& slice, const FeedForwardInput& input, int64_t begin, int64_t end,
                     float* inner, float* up) const;
+  void Observe(int64_t layer, int64_t tokens);
 
   std::vector<int64_t> slices_;
   std::vector<std::vector<Slice>> layers_;  ///< [layer][resident slice]
   int64_t hidden_ = 0;
   int64_t slice_width_ = 0;
   int64_t weight_bytes_ = 0;
+  ActivationObserver* observer_ = nullptr;
   std::mutex compute_mutex_;
   std::vector<float> inner_;                 ///< [slices][tokens][slice_width]
   std::vector<float> up_;                    ///< the same

@@ -15,6 +15,7 @@ Result<std::unique_ptr<LanguageModel>> LanguageModel::Load(const std::string& pa
   CONCLAVE_ASSIGN_OR_RETURN(loaded->file_, OpenModelFile(path));
   CONCLAVE_ASSIGN_OR_RETURN(ModelDescription description, DescribeModel(*loaded->file_));
   Architecture& architecture = description.architecture;
+  loaded->names_ = description.names;
   if (context > 0) architecture.context = std::min(architecture.context, context);
   CONCLAVE_ASSIGN_OR_RETURN(loaded->model_, Transformer::Load(*loaded->file_, description, *loaded->pool_));
   std::vector<int64_t> slices(FeedForwardSlices(*loaded->file_, description));

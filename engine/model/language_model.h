@@ -23,11 +23,18 @@ class LanguageModel {
                                                      std::shared_ptr<ThreadPool> pool);
 
   const Architecture& architecture() const { return model_->architecture(); }
+  const WeightNames& names() const { return names_; }
   ThreadPool& pool() { return *pool_; }
   KvPool& kv() { return *kv_; }
   const Transformer& transformer() const { return *model_; }
   const FeedForwardShard& feed_forward() const { return *shard_; }
   int64_t weight_bytes() const { return model_->weight_bytes() + shard_->weight_bytes(); }
+
+  /// Who sees the inputs of every product from now on; nullptr: nobody.
+  void SetObserver(ActivationObserver* observer) {
+    model_->SetObserver(observer);
+    shard_->SetObserver(observer);
+  }
 
   /// One step; see Transformer::Forward.
   Status Forward(std::span<const SequenceStep> steps, float* logits) {
@@ -41,6 +48,7 @@ class LanguageModel {
 
  private:
   std::unique_ptr<ModelFile> file_;
+  WeightNames names_;
   std::shared_ptr<ThreadPool> pool_;
   std::unique_ptr<Transformer> model_;
   std::shared_ptr<FeedForwardShard> shard_;

@@ -157,11 +157,15 @@ Status Transformer::Forward(std::span<const SequenceStep> steps, FeedForward& fe
   for (int64_t index = 0; index < architecture_.layers; ++index) {
     const Layer& layer = layers_[index];
     NormRows(layer.attention_norm.data(), false, layer.attention_quantised, pool);
+    Observe(ProductInput::kAttention, index, normed_.data(), tokens_, architecture_.hidden);
     Project(layer, pool);
     RotateAndStore(index, steps, pool);
     Attend(index, steps, pool);
+    Observe(ProductInput::kAttentionOutput, index, attended_.data(), tokens_,
+            architecture_.query_heads * architecture_.head_dim);
     ProjectOutput(layer, pool);
     NormRows(layer.feed_forward_norm.data(), layer.feed_forward_quantised, false, pool);
+    Observe(ProductInput::kFeedForward, index, normed_.data(), tokens_, architecture_.hidden);
     const FeedForwardInput input{
         .tokens = tokens_, .x = normed_.data(), .x8 = layer.feed_forward_quantised ? &blocks_ : nullptr};
     CONCLAVE_RETURN_IF_ERROR(feed_forward.AddTo(index, input, pool, residual_.data()));
@@ -169,6 +173,10 @@ Status Transformer::Forward(std::span<const SequenceStep> steps, FeedForward& fe
   Logits(steps, pool, logits);
   for (const SequenceStep& step : steps) step.cache->Advance(static_cast<int64_t>(step.tokens.size()));
   return Status::Ok();
+}
+
+void Transformer::Observe(ProductInput input, int64_t layer, const float* x, int64_t rows, int64_t columns) {
+  if (observer_ != nullptr) observer_->Observe(input, layer, {.x = x, .rows = rows, .columns = columns});
 }
 
 void Transformer::Embed(std::span<const SequenceStep> steps) {
@@ -378,6 +386,7 @@ void Transformer::Logits(std::span<const SequenceStep> steps, ThreadPool& pool, 
     }
   }
   if (wanted == 0) return;
+  Observe(ProductInput::kHead, 0, normed_.data(), wanted, a.hidden);
   const bool quantised = output_.quantised();
   if (quantised) {
     precise_.Resize(wanted, a.hidden);

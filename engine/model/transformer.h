@@ -9,6 +9,7 @@
 #include "engine/cache/kv_cache.h"
 #include "engine/files/model_file.h"
 #include "engine/kernels/kernels.h"
+#include "engine/model/activation_observer.h"
 #include "engine/model/architecture.h"
 #include "engine/model/feed_forward.h"
 #include "engine/model/precise_rows.h"
@@ -55,6 +56,9 @@ class Transformer {
   /// half.
   bool reduced_precision() const { return output_.kind() != PackedKind::kF32; }
 
+  /// Who sees the inputs of every product from now on; nullptr: nobody.
+  void SetObserver(ActivationObserver* observer) { observer_ = observer; }
+
   /// One step over any number of sequences. `logits` receives float32 [sum of logits_rows, vocabulary],
   /// sequences in order. On success every cache has advanced by its tokens; on an error none has, and the
   /// step may be repeated. Errors: INVALID_ARGUMENT (a token id outside the vocabulary, a cache without room,
@@ -77,6 +81,7 @@ class Transformer {
   Status LoadLayer(const ModelFile& file, const ModelDescription& description, int64_t index);
   Status CheckSteps(std::span<const SequenceStep> steps) const;
   void Embed(std::span<const SequenceStep> steps);
+  void Observe(ProductInput input, int64_t layer, const float* x, int64_t rows, int64_t columns);
   void NormRows(const float* weight, bool quantise, bool precise, ThreadPool& pool);
   void Project(const Layer& layer, ThreadPool& pool);
   void RotateAndStore(int64_t layer, std::span<const SequenceStep> steps, ThreadPool& pool);
@@ -93,6 +98,7 @@ class Transformer {
   std::vector<Layer> layers_;
   RopeTable rope_;
   int64_t weight_bytes_ = 0;
+  ActivationObserver* observer_ = nullptr;
 
   // Buffers of the step that runs, kept for the next one. [tokens, ...]
   int64_t tokens_ = 0;
