@@ -45,6 +45,7 @@ void AddIngestCommand(CLI::App& program, CommandRunner& chosen);
 void AddSearchCommand(CLI::App& program, CommandRunner& chosen);
 void AddRateCommand(CLI::App& program, CommandRunner& chosen);
 void AddBenchCommand(CLI::App& program, CommandRunner& chosen);
+void AddConvertCommand(CLI::App& program, CommandRunner& chosen);
 
 /// One line on stderr, "conclave: message"; returns kExitFailure (kExitUsage for wrong arguments found late).
 int ReportFailure(const Status& status);

@@ -19,7 +19,7 @@ int Run(int argc, char** argv) {
   CommandRunner chosen;
   for (const auto add :
        {AddChatCommand, AddServeCommand, AddGenerateCommand, AddScoreCommand, AddTokenizeCommand,
-        AddIngestCommand, AddSearchCommand, AddRateCommand, AddBenchCommand}) {
+        AddIngestCommand, AddSearchCommand, AddRateCommand, AddBenchCommand, AddConvertCommand}) {
     add(program, chosen);
   }
   try {
@@ -34,7 +34,8 @@ int Run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
-  // gRPC's own lines would stand beside the one that says what went wrong; whoever wants them sets the variable.
+  // gRPC's own lines would stand beside the one that says what went wrong; whoever wants them sets the
+  // variable.
   setenv("GRPC_VERBOSITY", "NONE", 0);
   try {
     return Run(argc, argv);

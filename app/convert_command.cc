@@ -1,0 +1,186 @@
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <sstream>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "app/cli.h"
+#include "app/json_line.h"
+#include "app/model_source.h"
+#include "app/read_file.h"
+#include "engine/quantise/calibrate.h"
+#include "engine/quantise/quantise_gguf.h"
+#include "services/tokenizer/model_tokenizer.h"
+
+namespace conclave::app {
+namespace {
+
+struct QuantizeFlags {
+  CommonFlags common;
+  std::string type = "Q4_K";
+  std::string output_type;
+  std::string calibrate;
+  int64_t context = 512;
+  bool requantize = false;
+  bool force = false;
+  std::string in;
+  std::string out;
+};
+
+struct Calibration {
+  engine::Importance importance;
+  int64_t tokens = 0;
+};
+
+/// The .gguf file that IN names. Errors: UNIMPLEMENTED (safetensors), and those of FindModel.
+Result<std::string> SourcePath(const QuantizeFlags& flags, const platform::Config& config) {
+  std::string path = flags.in;
+  if (!std::filesystem::exists(path)) {
+    platform::Config named = config;
+    named.model = flags.in;
+    CONCLAVE_ASSIGN_OR_RETURN(const platform::ModelSource source, FindModel(named));
+    path = source.path;
+  }
+  if (!std::filesystem::is_directory(path) && !path.ends_with(".safetensors")) return path;
+  return Unimplemented("'" + path +
+                       "' is no .gguf file: safetensors are not converted, because their tokenizer is not "
+                       "carried over; make a float .gguf of them first (llama.cpp's convert_hf_to_gguf.py)");
+}
+
+/// What the caller asked for. Errors: INVALID_ARGUMENT.
+Result<engine::QuantiseOptions> OptionsOf(const QuantizeFlags& flags) {
+  engine::QuantiseOptions options{.requantise = flags.requantize, .replace = flags.force};
+  CONCLAVE_ASSIGN_OR_RETURN(options.types.matrices, engine::ParseTargetType(flags.type));
+  options.types.head =
+      engine::IsQuantised(options.types.matrices) ? engine::DType::kQ8_0 : options.types.matrices;
+  if (!flags.output_type.empty()) {
+    CONCLAVE_ASSIGN_OR_RETURN(options.types.head, engine::ParseTargetType(flags.output_type));
+  }
+  return options;
+}
+
+/// What is known to fail later anyway, before any time is spent.
+Status CheckPaths(const QuantizeFlags& flags, const std::string& in) {
+  std::error_code ignored;
+  if (std::filesystem::equivalent(in, flags.out, ignored)) {
+    return InvalidArgument("'" + flags.out + "' is the model that is read; give another file to write");
+  }
+  if (!flags.force && std::filesystem::exists(flags.out)) {
+    return AlreadyExists("'" + flags.out + "' exists already; --force replaces it");
+  }
+  return Status::Ok();
+}
+
+Result<Calibration> CalibrateOn(const QuantizeFlags& flags, const std::string& in,
+                                const std::shared_ptr<engine::ThreadPool>& pool) {
+  CONCLAVE_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(flags.calibrate));
+  CONCLAVE_ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::LoadModelTokenizer(in));
+  CONCLAVE_ASSIGN_OR_RETURN(const auto tokens, tokenizer->Encode(text, {}));
+  CONCLAVE_ASSIGN_OR_RETURN(const auto model, engine::LanguageModel::Load(in, flags.context, pool));
+  ProgressBar bar("calibrating");
+  Calibration calibration;
+  CONCLAVE_ASSIGN_OR_RETURN(calibration.importance,
+                            engine::Calibrate(*model, tokens, flags.context,
+                                              [&](int64_t done, int64_t total) { bar.Update(done, total); }));
+  calibration.tokens = static_cast<int64_t>(tokens.size()) / flags.context * flags.context;
+  return calibration;
+}
+
+void PrintReport(const QuantizeFlags& flags, const engine::QuantiseOptions& options,
+                 const engine::QuantiseReport& report, int64_t calibration_tokens) {
+  const std::string type(engine::InfoOf(options.types.matrices).name);
+  const std::string head(engine::InfoOf(options.types.head).name);
+  if (flags.common.json) {
+    PrintLine(JsonLine({{"out", flags.out},
+                        {"type", type},
+                        {"output_type", head},
+                        {"tensors", report.tensors},
+                        {"replaced", report.replaced},
+                        {"source_bytes", report.source_bytes},
+                        {"bytes", report.bytes},
+                        {"calibration_tokens", calibration_tokens}}));
+    return;
+  }
+  std::ostringstream line;
+  line << "wrote " << flags.out << ": " << report.bytes << " bytes (of " << report.source_bytes << "), "
+       << type << ", output head " << head << ", ";
+  if (calibration_tokens > 0) {
+    line << "calibrated on " << calibration_tokens << " tokens";
+  } else {
+    line << "not calibrated";
+  }
+  if (report.replaced > 0) {
+    line << "; " << report.replaced << " matrices have rows that are not whole " << type
+         << " blocks and took another type";
+  }
+  PrintLine(line.str());
+}
+
+Status QuantizeModel(const QuantizeFlags& flags) {
+  CONCLAVE_ASSIGN_OR_RETURN(const engine::QuantiseOptions options, OptionsOf(flags));
+  CONCLAVE_ASSIGN_OR_RETURN(const platform::Config config, flags.common.LoadConfig());
+  CONCLAVE_ASSIGN_OR_RETURN(const std::string in, SourcePath(flags, config));
+  CONCLAVE_RETURN_IF_ERROR(CheckPaths(flags, in));
+  const auto pool = std::make_shared<engine::ThreadPool>(static_cast<int>(config.threads));
+  Calibration calibration;
+  if (!flags.calibrate.empty()) {
+    CONCLAVE_ASSIGN_OR_RETURN(calibration, CalibrateOn(flags, in, pool));
+  }
+  ProgressBar bar("quantising");
+  CONCLAVE_ASSIGN_OR_RETURN(
+      const engine::QuantiseReport report,
+      engine::QuantiseGguf(in, flags.out, options, calibration.importance, *pool,
+                           [&](int64_t done, int64_t total) { bar.Update(done, total); }));
+  PrintReport(flags, options, report, calibration.tokens);
+  return Status::Ok();
+}
+
+void AddQuantize(CLI::App& convert, CommandRunner& chosen) {
+  auto flags = std::make_shared<QuantizeFlags>();
+  CLI::App* command = convert.add_subcommand("quantize", "Write a model with fewer bits a weight");
+  command->add_option("--type", flags->type, "Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K, F16 or F32")
+      ->capture_default_str();
+  command->add_option(
+      "--output-type", flags->output_type,
+      "The type of the output head (the embedding table where it is the head too); Q8_0 unless "
+      "given, as errors there reach the logits undamped");
+  command->add_option("--calibrate", flags->calibrate,
+                      "A text (UTF-8) like those the model is for: weights that meet large activations on it "
+                      "are rounded with more care");
+  command->add_option("--context,-c", flags->context, "Tokens in a window of the calibration")
+      ->capture_default_str();
+  command->add_flag("--requantize", flags->requantize,
+                    "Allow a model that is quantised already; its errors stay, and new ones add up");
+  command->add_flag("--force", flags->force, "Replace OUT if it exists");
+  command->add_option("--threads,-t", flags->common.threads, "Engine threads; 0: one for each processor")
+      ->check(CLI::Range(0, 1024));
+  flags->common.AddJson(*command);
+  command->add_option("IN", flags->in, "A .gguf file, or a model's name")->required();
+  command->add_option("OUT", flags->out, "The .gguf file to write")->required();
+  command->footer(
+      "Example: conclave convert quantize --type Q4_K --calibrate notes.txt model-f16.gguf model-q4_k.gguf\n"
+      "Matrices whose rows are not whole blocks of 256 take Q5_0 for Q4_K, Q5_1 for Q5_K, Q8_0 for Q6_K.\n"
+      "Norms and biases stay F32. Compare: conclave score --model OUT --compare IN --file text.txt\n"
+      "Keys of --json: out, type, output_type, tensors (type to count), replaced (matrices of another "
+      "type),\n"
+      "source_bytes, bytes, calibration_tokens.");
+  command->callback([flags, &chosen] {
+    chosen = [flags] {
+      const Status status = QuantizeModel(*flags);
+      return status.ok() ? kExitOk : ReportFailure(status);
+    };
+  });
+}
+
+}  // namespace
+
+void AddConvertCommand(CLI::App& program, CommandRunner& chosen) {
+  CLI::App* command = program.add_subcommand("convert", "Turn a model's file into another one");
+  command->require_subcommand(1);
+  command->footer("Example: conclave convert quantize --type Q4_K model-f16.gguf model-q4_k.gguf");
+  AddQuantize(*command, chosen);
+}
+
+}  // namespace conclave::app

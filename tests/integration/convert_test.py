@@ -1,0 +1,71 @@
+"""`convert quantize` as a user meets it: one line a mistake, and never a half file under the final name."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def quantize(conclave):
+    return lambda *arguments: conclave("convert", "quantize", *map(str, arguments))
+
+
+def refused(result, *words: str) -> None:
+    assert result.returncode == 1, result.stdout
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert all(word in result.stderr for word in words), result.stderr
+
+
+def test_help_has_an_example(quantize):
+    result = quantize("--help")
+    assert result.returncode == 0
+    assert "Example: conclave convert quantize" in result.stdout
+
+
+def test_a_written_model_runs_and_is_near_its_source(quantize, conclave, model_path, tmp_path):
+    out = tmp_path / "out.gguf"
+    result = quantize("--type", "q8_0", "--requantize", "--json", model_path, out)
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert (report["type"], report["output_type"], report["calibration_tokens"]) == ("Q8_0", "Q8_0", 0)
+    assert report["bytes"] == out.stat().st_size
+    text = tmp_path / "text.txt"
+    text.write_text("The sea was calm, and the old man rowed towards the island without a word. " * 20)
+    found = conclave("score", "--model", str(out), "--compare", str(model_path), "--file", str(text),
+                     "--context", "128", "--json")
+    assert json.loads(found.stdout)["kl_mean"] < 0.01, found.stderr
+    text.unlink()
+    assert [path.name for path in tmp_path.iterdir()] == ["out.gguf"]
+
+
+def test_mistakes_get_one_line_and_leave_nothing(quantize, model_path, tmp_path):
+    out = tmp_path / "out.gguf"
+    refused(quantize("--type", "Q4_0", model_path, out), "quantised already", "--requantize")
+    refused(quantize("--type", "Q3_K", "--requantize", model_path, out), "Q3_K", "Q4_K")
+    refused(quantize("--type", "Q4_0", tmp_path / "none.gguf", out), "none.gguf")
+    refused(quantize("--type", "Q4_0", "--requantize", model_path, tmp_path / "none/out.gguf"), "No such file")
+    refused(quantize("--type", "Q4_0", "--requantize", "--calibrate", tmp_path / "none.txt", model_path, out),
+            "none.txt")
+    short = tmp_path / "short.txt"
+    short.write_text("too short")
+    refused(quantize("--type", "Q4_0", "--requantize", "--calibrate", short, model_path, out), "at least one window")
+    short.unlink()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_are_replaced_only_when_asked_and_never_the_source(quantize, model_path, tmp_path):
+    out = tmp_path / "out.gguf"
+    out.write_bytes(b"precious")
+    refused(quantize("--type", "Q4_0", "--requantize", model_path, out), "exists already", "--force")
+    assert out.read_bytes() == b"precious"
+    link = tmp_path / "link.gguf"
+    link.symlink_to(model_path)
+    refused(quantize("--type", "Q4_0", "--requantize", "--force", model_path, link), "is the model that is read")
+    assert link.is_symlink()
+
+
+def test_safetensors_are_refused_with_what_works(quantize, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    refused(quantize("--type", "Q4_0", folder, tmp_path / "out.gguf"), "safetensors are not converted", ".gguf")
