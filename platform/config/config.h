@@ -38,7 +38,7 @@ struct LimitsConfig {
   int64_t step_tokens = 512;
   /// Memory of the decoder's keys and values; 0: a quarter of the machine's memory at most.
   int64_t kv_bytes = 0;
-  /// Of kv_bytes, how much may keep what ended sequences computed, for prompts that begin alike; -1: half,
+  /// Of kv_bytes, how much may keep what sequences computed, for prompts that begin alike; -1: half,
   /// 0: none.
   int64_t prefix_cache_bytes = -1;
   /// Of an answer's next tokens, how many are guessed from what its text said before and checked in one step;
@@ -90,8 +90,8 @@ struct ProcessConfig {
 };
 
 /// The whole configuration of an installation. Every process reads the same one. The YAML keys are the
-/// fields' names; each scalar key is also a variable (`limits.kv_bytes` is CONCLAVE_LIMITS_KV_BYTES) and a
-/// flag override.
+/// fields' names (but `experts: {slices}` is expert_slices); each scalar key is also a variable
+/// (`limits.kv_bytes` is CONCLAVE_LIMITS_KV_BYTES), and `model`, `threads` and `data_dir` are flags too.
 ///
 ///     model: smollm2-135m-instruct       # a name in home/models, a .gguf file, or a folder
 ///     home: ~/.local/share/conclave      # models/, data/, keys/
