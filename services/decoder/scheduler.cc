@@ -232,26 +232,19 @@ void Scheduler::PlanPrompts(int64_t& budget) {
   }
 }
 
-void Scheduler::LearnPace(Clock::time_point now) {
+void Scheduler::Complete(std::vector<SampledTokens> sampled, Clock::time_point now) {
   int64_t answers = 0;
   int64_t prompt_tokens = 0;
   for (size_t i = 0; i < plan_.size(); ++i) {
-    if (planned_sequences_[i]->InPrompt()) {
-      prompt_tokens += static_cast<int64_t>(plan_[i].tokens.size());
-    } else {
+    if (!planned_sequences_[i]->InPrompt()) {
       ++answers;
+      continue;
     }
-  }
-  pacer_.Learn(answers, prompt_tokens, std::chrono::duration<double>(now - planned_).count());
-}
-
-void Scheduler::Complete(std::vector<SampledTokens> sampled, Clock::time_point now) {
-  LearnPace(now);
-  for (size_t i = 0; i < plan_.size(); ++i) {
-    if (!planned_sequences_[i]->InPrompt()) continue;
-    totals_.prompt_tokens += static_cast<int64_t>(plan_[i].tokens.size());
+    prompt_tokens += static_cast<int64_t>(plan_[i].tokens.size());
     prefixes_.Keep(*planned_sequences_[i]);
   }
+  totals_.prompt_tokens += prompt_tokens;
+  pacer_.Learn(answers, prompt_tokens, std::chrono::duration<double>(now - planned_).count());
   for (size_t i = 0; i < sampled.size(); ++i) Take(*sampled_sequences_[i], std::move(sampled[i]), now);
   RemoveEnded();
   Flush();

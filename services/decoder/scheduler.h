@@ -94,7 +94,6 @@ class Scheduler {
   void PlanAnswers(int64_t& budget);
   void PlanPrompts(int64_t& budget);
   void Guess(Sequence& sequence, int64_t most) const;
-  void LearnPace(Clock::time_point now);
   void Take(Sequence& sequence, SampledTokens sampled, Clock::time_point now);
   bool ShouldWait(const SequenceRequest& request) const;
   void Finish(Sequence& sequence, SequenceEnd end, Clock::time_point now);
