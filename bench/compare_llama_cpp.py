@@ -105,7 +105,7 @@ def benches(model: Path, threads: int, quick: bool) -> list[Bench]:
     def served(count: int) -> Bench:
         shape = (model, threads, count, STREAM_PROMPT, STREAM_ANSWER)
         return Bench(f"servers, {count} streams, {STREAM_PROMPT} in and {STREAM_ANSWER} out", 2.5,
-                     lambda: servers.conclave_rate(PROGRAM, *shape), lambda: servers.llama_server_rate(*shape))
+                     lambda: servers.conclave_rate(*shape), lambda: servers.llama_server_rate(*shape))
 
     chosen = [decode(model, "as shipped", 2.4), prefill(model, "as shipped", 4.0)]
     if quick:

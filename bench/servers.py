@@ -2,9 +2,8 @@
 
 import http.client
 import json
-import os
-import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -14,13 +13,11 @@ from pathlib import Path
 
 import peer_llama_cpp
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from support import conclave_process  # noqa: E402
+
 START_TIMEOUT_S = 60
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager
@@ -56,17 +53,21 @@ def http_status(port: int, path: str) -> int:
         connection.close()
 
 
-def conclave_rate(program: Path, model: Path, threads: int, streams: int, prompt: int, answer: int) -> float:
+def conclave_rate(model: Path, threads: int, streams: int, prompt: int, answer: int) -> float:
     """Tokens a second, prompts and answers, that so many gRPC clients get."""
-    port, http_port = free_port(), free_port()
-    with tempfile.TemporaryDirectory() as home:
-        environment = {**os.environ, "CONCLAVE_HOME": home}
-        serve = ["env", f"CONCLAVE_HOME={home}", program, "serve", "--model", model, "--threads", threads, "--listen",
-                 f"127.0.0.1:{port}", "--http", f"127.0.0.1:{http_port}"]
-        with running(serve, lambda: http_status(http_port, "/readyz") == 200):
-            done = subprocess.run([str(word) for word in [
-                program, "bench", "load", "--connect", f"127.0.0.1:{port}", "--streams", streams, "--prompt-tokens", prompt,
-                "--tokens", answer, "--repeats", 1, "--json"]], capture_output=True, text=True, check=True, env=environment)
+    home = conclave_process.Home(model)
+    try:
+        server = conclave_process.start_single(home, "--threads", str(threads))
+        try:
+            done = conclave_process.run_program(
+                home, "bench", "load", "--connect", server.address, "--streams", str(streams), "--prompt-tokens",
+                str(prompt), "--tokens", str(answer), "--repeats", "1", "--json")
+        finally:
+            server.end()
+    finally:
+        home.remove()
+    if done.returncode != 0:
+        raise RuntimeError(f"bench load ended with {done.returncode}:\n{done.stderr}")
     return json.loads(done.stdout)["value"]
 
 
@@ -93,7 +94,7 @@ def ask_llama_server(port: int, prompt: int, answer: int, seed: int, failures: l
 
 def llama_server_rate(model: Path, threads: int, streams: int, prompt: int, answer: int) -> float:
     """The same load from llama-server, as many slots as streams."""
-    port = free_port()
+    port = conclave_process.free_port()
     command = [peer_llama_cpp.program("llama-server"), "-m", model, "-t", threads, "-np", streams, "-c",
                streams * (prompt + answer), "-b", 2048, "-ub", 512, "-fa", "on", "--host", "127.0.0.1", "--port", port,
                "--no-webui"]
