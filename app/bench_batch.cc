@@ -78,12 +78,7 @@ void AddBenchBatch(CLI::App& bench, CommandRunner& chosen) {
   command->add_option("--streams", flags->streams, "Sequences at once")
       ->capture_default_str()
       ->check(CLI::Range(1, 1024));
-  command->add_option("--prompt-tokens", flags->prompt, "Prompt tokens of each")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 100000));
-  command->add_option("--tokens,-n", flags->tokens, "Answer tokens of each")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 100000));
+  AddSequenceLength(*command, flags->prompt, flags->tokens, 1);
   command->footer("Example: conclave bench batch --streams 16 --prompt-tokens 128 --tokens 64 --json");
   command->callback([flags, &chosen] { chosen = RunBench([flags] { return BenchBatch(*flags); }); });
 }

@@ -99,12 +99,7 @@ void AddBenchLoad(CLI::App& bench, CommandRunner& chosen) {
   command->add_option("--rounds", flags->rounds, "Completions that each asks for, one after the other")
       ->capture_default_str()
       ->check(CLI::Range(1, 100000));
-  command->add_option("--prompt-tokens", flags->prompt, "Prompt tokens of each")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 100000));
-  command->add_option("--tokens,-n", flags->tokens, "Answer tokens of each")
-      ->capture_default_str()
-      ->check(CLI::Range(2, 100000));
+  AddSequenceLength(*command, flags->prompt, flags->tokens, 2);
   command->add_option("--beside", flags->beside, "Measure beside one prompt of so many tokens")
       ->check(CLI::Range(1, 100000));
   command->footer("Example: conclave bench load --streams 16 --connect 127.0.0.1:7400 --json");

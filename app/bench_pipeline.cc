@@ -13,9 +13,9 @@
 #include "app/bare_batch.h"
 #include "app/bench_report.h"
 #include "app/child_server.h"
+#include "app/connection.h"
 #include "app/load_generator.h"
-#include "app/runtime.h"
-#include "platform/log/log.h"
+#include "app/temporary_folder.h"
 #include "platform/rpc/channels.h"
 
 namespace conclave::app {
@@ -37,21 +37,6 @@ struct Side {
   std::function<Result<LoadTimes>(const Load& load)> run;
 };
 
-/// A folder that goes with everything in it.
-struct ScratchFolder {
-  fs::path path;
-
-  static Result<std::unique_ptr<ScratchFolder>> Make() {
-    std::string pattern = (fs::temp_directory_path() / "conclave-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) return Internal("cannot make a temporary folder " + pattern);
-    return std::make_unique<ScratchFolder>(ScratchFolder{pattern});
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-};
-
 /// The router, the tokenizer and the decoder with its experts as processes of their own.
 class SeparateProcesses {
  public:
@@ -59,13 +44,15 @@ class SeparateProcesses {
                                                           const fs::path& folder) {
     const std::vector<std::pair<std::string, std::vector<std::string>>> processes = {
         {"tokenizer", {"tokenizer"}}, {"decoder", {"experts", "decoder"}}, {"router", {"router"}}};
-    nlohmann::json file = {
-        {"model", config.model},
-        {"home", config.home.string()},
-        {"data_dir", (folder / "processes").string()},
-        {"threads", config.threads},
-        {"log", {{"level", "off"}}},
-        {"limits", {{"draft_tokens", 0}, {"slowdown_percent", 0}, {"kv_bytes", config.limits.kv_bytes}}}};
+    nlohmann::json file = {{"model", config.model},
+                           {"home", config.home.string()},
+                           {"data_dir", (folder / "processes").string()},
+                           {"threads", config.threads},
+                           {"log", {{"level", "off"}}},
+                           {"limits",
+                            {{"draft_tokens", config.limits.draft_tokens},
+                             {"slowdown_percent", config.limits.slowdown_percent},
+                             {"kv_bytes", config.limits.kv_bytes}}}};
     for (const auto& [name, services] : processes) {
       const std::string listen = "unix:" + (folder / (name + ".sock")).string();
       file["processes"].push_back({{"name", name}, {"services", services}, {"listen", listen}});
@@ -154,27 +141,20 @@ Status BenchPipeline(const PipelineFlags& flags) {
   const engine::KvLayout& layout = bench.model->kv().layout();
   const int64_t kv_bytes = most_streams * engine::KvBlocksFor(length) * layout.block_bytes();
   CONCLAVE_ASSIGN_OR_RETURN(const auto kv, engine::KvPool::Create(layout, kv_bytes));
-  CONCLAVE_ASSIGN_OR_RETURN(const auto folder, ScratchFolder::Make());
+  CONCLAVE_ASSIGN_OR_RETURN(const auto folder, TemporaryFolder::Make());
 
   platform::Config config = bench.config;
   config.model = bench.source.path;
-  config.log.level = std::max(config.log.level, platform::LogLevel::kWarning);
-  config.data_dir = folder->path / "local";
-  config.state = {};
   config.limits.draft_tokens = 0;
   config.limits.slowdown_percent = 0;
   config.limits.kv_bytes = 2 * kv_bytes;
-  config.processes = {
-      platform::ProcessConfig{.name = "local", .services = {"tokenizer", "experts", "decoder", "router"}}};
-  platform::ConfigureLog(config.log);
-  CONCLAVE_ASSIGN_OR_RETURN(const auto runtime, Runtime::Start(config, "local", false));
-  const auto local = runtime->InProcessChannel();
-  CONCLAVE_ASSIGN_OR_RETURN(const auto separate, SeparateProcesses::Start(config, folder->path));
+  CONCLAVE_ASSIGN_OR_RETURN(const auto local, Connection::Start(config, Connection::Services::kGeneration));
+  CONCLAVE_ASSIGN_OR_RETURN(const auto separate, SeparateProcesses::Start(config, folder->path()));
 
   const std::vector<Side> sides = {
       {"bare_engine",
        [&](const Load& load) { return RunBare(*bench.model, *kv, load, config.limits.step_tokens); }},
-      {"in_process", [&](const Load& load) { return RunLoad(local, load); }},
+      {"in_process", [&](const Load& load) { return RunLoad(local->channel(), load); }},
       {"separate_processes", [&](const Load& load) { return RunLoad(separate->router(), load); }}};
   ProgressBar bar("pipeline");
   nlohmann::json rows = nlohmann::json::array();
@@ -212,12 +192,7 @@ void AddBenchPipeline(CLI::App& bench, CommandRunner& chosen) {
   command->add_option("--streams", flags->streams, "Sequences at once, one or more numbers")
       ->capture_default_str()
       ->check(CLI::Range(1, 64));
-  command->add_option("--prompt-tokens", flags->prompt, "Prompt tokens of each")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 100000));
-  command->add_option("--tokens,-n", flags->tokens, "Answer tokens of each")
-      ->capture_default_str()
-      ->check(CLI::Range(2, 100000));
+  AddSequenceLength(*command, flags->prompt, flags->tokens, 2);
   command->footer("Example: conclave bench pipeline --streams 1 8 32 --json");
   command->callback([flags, &chosen] { chosen = RunBench([flags] { return BenchPipeline(*flags); }); });
 }

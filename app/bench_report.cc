@@ -15,6 +15,16 @@ void BenchFlags::Add(CLI::App& command) {
       ->check(CLI::Range(1, 1000));
 }
 
+void AddSequenceLength(CLI::App& command, int64_t& prompt, int64_t& tokens, int64_t least_tokens) {
+  constexpr int64_t kMostTokens = 100'000;
+  command.add_option("--prompt-tokens", prompt, "Prompt tokens of each")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{1}, kMostTokens));
+  command.add_option("--tokens,-n", tokens, "Answer tokens of each")
+      ->capture_default_str()
+      ->check(CLI::Range(least_tokens, kMostTokens));
+}
+
 void PrintFigure(const BenchFigure& figure, bool json) {
   nlohmann::json limit, share;
   if (figure.limit.has_value()) {

@@ -24,6 +24,9 @@ struct BenchFlags {
   void Add(CLI::App& command);
 };
 
+/// Adds --prompt-tokens and --tokens, of each sequence; at least `least_tokens` of the latter.
+void AddSequenceLength(CLI::App& command, int64_t& prompt, int64_t& tokens, int64_t least_tokens);
+
 /// One measured figure beside what this machine allows.
 struct BenchFigure {
   std::string name;

@@ -1,10 +1,7 @@
 #include "app/connection.h"
 
-#include <cerrno>
+#include <algorithm>
 #include <chrono>
-#include <cstdlib>
-#include <cstring>
-#include <filesystem>
 #include <utility>
 
 #include "platform/log/log.h"
@@ -32,14 +29,6 @@ std::vector<std::string> Names(Connection::Services services) {
   return {};
 }
 
-Result<std::string> MakeTemporaryFolder() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "conclave-XXXXXX").string();
-  if (mkdtemp(pattern.data()) == nullptr) {
-    return Internal("cannot make a temporary folder " + pattern + ": " + std::strerror(errno));
-  }
-  return pattern;
-}
-
 /// Until the server at the other end answers; at once when nobody listens there. Errors: UNAVAILABLE.
 Status WaitUntilConnected(grpc::Channel& channel, const std::string& address) {
   const std::chrono::milliseconds timeout(platform::kConnectTimeoutMs);
@@ -57,21 +46,24 @@ Status WaitUntilConnected(grpc::Channel& channel, const std::string& address) {
 
 Result<std::unique_ptr<Connection>> Connection::Open(const CommonFlags& flags, Services services) {
   CONCLAVE_ASSIGN_OR_RETURN(platform::Config config, flags.LoadConfig());
+  if (flags.connect.empty()) return Start(std::move(config), services);
   std::unique_ptr<Connection> connection(new Connection);
-  if (!flags.connect.empty()) {
-    CONCLAVE_ASSIGN_OR_RETURN(
-        connection->channel_,
-        platform::OpenChannel(flags.connect, config.tls, static_cast<size_t>(config.limits.message_bytes)));
-    CONCLAVE_RETURN_IF_ERROR(WaitUntilConnected(*connection->channel_, flags.connect));
-    return connection;
-  }
+  CONCLAVE_ASSIGN_OR_RETURN(
+      connection->channel_,
+      platform::OpenChannel(flags.connect, config.tls, static_cast<size_t>(config.limits.message_bytes)));
+  CONCLAVE_RETURN_IF_ERROR(WaitUntilConnected(*connection->channel_, flags.connect));
+  return connection;
+}
+
+Result<std::unique_ptr<Connection>> Connection::Start(platform::Config config, Services services) {
+  std::unique_ptr<Connection> connection(new Connection);
   // The command speaks for itself; the services below it only when something is wrong.
   config.log.level = std::max(config.log.level, platform::LogLevel::kWarning);
   platform::ConfigureLog(config.log);
   config = Narrow(std::move(config), Names(services));
   if (services == Services::kGeneration) {
-    CONCLAVE_ASSIGN_OR_RETURN(connection->temporary_folder_, MakeTemporaryFolder());
-    config.data_dir = connection->temporary_folder_;
+    CONCLAVE_ASSIGN_OR_RETURN(connection->temporary_folder_, TemporaryFolder::Make());
+    config.data_dir = connection->temporary_folder_->path();
     config.state = {};
   }
   auto runtime = Runtime::Start(config, "local", false);
@@ -86,14 +78,6 @@ Result<std::unique_ptr<Connection>> Connection::Open(const CommonFlags& flags, S
   connection->runtime_ = *std::move(runtime);
   connection->channel_ = connection->runtime_->InProcessChannel();
   return connection;
-}
-
-Connection::~Connection() {
-  channel_.reset();
-  runtime_.reset();
-  if (temporary_folder_.empty()) return;
-  std::error_code ignored;
-  std::filesystem::remove_all(temporary_folder_, ignored);
 }
 
 }  // namespace conclave::app

@@ -7,6 +7,7 @@
 
 #include "app/cli.h"
 #include "app/runtime.h"
+#include "app/temporary_folder.h"
 #include "base/result.h"
 
 namespace conclave::app {
@@ -25,16 +26,18 @@ class Connection {
   /// `flags.connect` decides. Errors: whatever stands in the way; a data folder that a running server holds
   /// is answered with the advice to use --connect.
   static Result<std::unique_ptr<Connection>> Open(const CommonFlags& flags, Services services);
-  ~Connection();
+  /// Services of this process, with what `config` says but its processes. Errors: as Open.
+  static Result<std::unique_ptr<Connection>> Start(platform::Config config, Services services);
 
   std::shared_ptr<grpc::Channel> channel() const { return channel_; }
 
  private:
   Connection() = default;
 
+  // The channel goes before the services, and these before their folder.
+  std::unique_ptr<TemporaryFolder> temporary_folder_;
   std::unique_ptr<Runtime> runtime_;
   std::shared_ptr<grpc::Channel> channel_;
-  std::string temporary_folder_;
 };
 
 }  // namespace conclave::app
