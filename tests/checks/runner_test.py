@@ -81,7 +81,7 @@ def test_a_suite_that_hangs_is_ended_with_all_it_started(tmp_path):
 
 
 def test_totals_are_the_sum_and_end_the_report(tmp_path, capsys):
-    total = runner.run_all([suite("fuzz/a", "true"), suite("fuzz/b", "echo why; exit 4", alone=True)], tmp_path,
+    total = runner.run_all([suite("fuzz/a", "true"), suite("fuzz/b", "echo why; exit 4", starts_servers=True)], tmp_path,
                            {"PATH": "/usr/bin:/bin"}, may_be_empty=False)
     assert (total.passed, total.failed, total.skipped) == (1, 1, 0)
     printed = capsys.readouterr().out
@@ -166,7 +166,7 @@ def test_a_part_of_the_integration_tests_runs_under_the_sanitizer_and_all_when_a
     part = discovered()["asan/integration"]
     assert part.command(report)[-3:] == [str(suites.TESTS / "integration"), "-m", "not slow"]
     assert part.environment["CONCLAVE_TEST_PROGRAM"] == str(tmp_path / "asan/app/conclave")
-    assert part.environment["CONCLAVE_TEST_SANITIZER"] == "asan" and part.alone
+    assert part.environment["CONCLAVE_TEST_SANITIZER"] == "asan" and part.starts_servers
     for asked in ({"full": True}, {"only": ["asan/integration"]}):
         assert discovered(**asked)["asan/integration"].command(report)[-1] == str(suites.TESTS / "integration")
     tsan = discovered(only=["tsan"], sanitizer="tsan")

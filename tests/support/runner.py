@@ -74,18 +74,18 @@ class Reporter:
 
 
 def run_all(suites: list[Suite], reports: Path, environment: dict[str, str], may_be_empty: bool) -> Outcome:
-    """All suites; those that measure or start servers run alone, after the others."""
+    """All suites, two side by side; of those that start servers only one runs at a time. The longest begin first."""
     reports.mkdir(parents=True, exist_ok=True)
     reporter = Reporter()
 
-    def run(suite: Suite) -> None:
-        outcome, seconds = run_suite(suite, reports, environment, may_be_empty)
-        if outcome.ran:
-            reporter.show(suite, outcome, seconds)
+    def run(suites_in_turn: list[Suite]) -> None:
+        for suite in suites_in_turn:
+            outcome, seconds = run_suite(suite, reports, environment, may_be_empty)
+            if outcome.ran:
+                reporter.show(suite, outcome, seconds)
 
+    servers = [suite for suite in suites if suite.starts_servers]
+    others = sorted((suite for suite in suites if not suite.starts_servers), key=lambda suite: not suite.long)
     with ThreadPoolExecutor(max_workers=SIDE_BY_SIDE) as pool:
-        list(pool.map(run, [suite for suite in suites if not suite.alone]))
-    for suite in suites:
-        if suite.alone:
-            run(suite)
+        list(pool.map(run, [servers, *([suite] for suite in others)]))
     return reporter.total

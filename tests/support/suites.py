@@ -23,14 +23,15 @@ FUZZ_LIMIT_S = 300
 
 @dataclass
 class Suite:
-    """One line of the report. `command` gets the report's path; `alone` keeps the other core free for it."""
+    """One line of the report. `command` gets the report's path."""
 
     name: str
     command: Callable[[Path], list[str]]
     read: Callable[[Path, str, int], outcome.Outcome]
     limit_s: int
     environment: dict[str, str] = field(default_factory=dict)
-    alone: bool = False
+    starts_servers: bool = False
+    long: bool = False
 
 
 @dataclass
@@ -87,7 +88,7 @@ def pytest_command(folder: str, selection: Selection, report: Path) -> list[str]
 
 def pytest_suite(folder: str, selection: Selection) -> Suite:
     return Suite(folder, lambda report: pytest_command(folder, selection, report), outcome.read_junit, PYTEST_LIMIT_S,
-                 alone=folder != "checks")
+                 starts_servers=folder not in ("checks", "peers"), long=folder == "peers")
 
 
 def sanitized_suites(selection: Selection) -> list[Suite]:
@@ -114,7 +115,7 @@ def sanitized_integration(selection: Selection, program: Path, environment: dict
     part = [] if selection.full or name in selection.only else ["-m", "not slow"]
     return Suite(name, lambda report: [*prefix, *pytest_command("integration", selection, report), *part],
                  outcome.read_junit, SANITIZED_PYTEST_LIMIT_S,
-                 {**environment, "CONCLAVE_TEST_PROGRAM": str(program)}, alone=True)
+                 {**environment, "CONCLAVE_TEST_PROGRAM": str(program)}, starts_servers=True)
 
 
 def fuzz_suites(preset: str, selection: Selection, environment: dict[str, str]) -> list[Suite]:
