@@ -87,8 +87,9 @@ struct ScanOptions {
 /// ordered as unsigned bytes. Any thread may call any method; one process at a time may hold a path.
 ///
 /// Errors of every method: DATA_LOSS (a checksum does not fit: the files are damaged), RESOURCE_EXHAUSTED
-/// (the disk is full; nothing of the batch is acknowledged), UNAVAILABLE (another input or output error).
-/// After an error of a write the store refuses further writes until TryResume() succeeds.
+/// (less than a tenth of the disk, or 64 MiB, would stay free; nothing of the batch is acknowledged),
+/// UNAVAILABLE (another input or output error). After an error of a write the store refuses further writes
+/// until TryResume() succeeds.
 class DurableStore {
  public:
   /// Returns false to end a scan. The views are valid only during the call. It must not throw.
@@ -126,6 +127,7 @@ class DurableStore {
   const std::filesystem::path& path() const { return path_; }
 
  private:
+  Status CheckRoom(size_t bytes) const;
   DurableStore(std::filesystem::path path, std::unique_ptr<rocksdb::DB> database);
 
   std::filesystem::path path_;
