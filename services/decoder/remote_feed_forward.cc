@@ -123,7 +123,9 @@ Status RemoteFeedForward::AddTo(int64_t layer, const engine::FeedForwardInput& i
     platform::LogWarning("decoder", "a feed-forward layer could not be computed",
                          {{"layer", layer}, {"error", status.ToString()}});
     connected_ = false;
-    return WorthAnotherTry(status) ? Unavailable(status.message()) : status;
+    // The deadline was this layer's and not the client's.
+    const bool silent = status.code() == StatusCode::kDeadlineExceeded;
+    return silent || WorthAnotherTry(status) ? Unavailable(status.message()) : status;
   }
   engine::AddSlices(outputs_.data(), expected_.slices, input.tokens, expected_.hidden, pool, residual);
   return Status::Ok();

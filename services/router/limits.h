@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "platform/rpc/limits.h"
+
 namespace conclave::router {
 
 inline constexpr size_t kMostMessages = 1024;
@@ -30,8 +32,11 @@ inline constexpr int64_t kRetryAfterMs = 1000;
 inline constexpr int64_t kLongestRequestMs = 30 * 60 * 1000;
 /// How long a service behind the router may take for one short call, in milliseconds.
 inline constexpr int64_t kCallTimeoutMs = 30 * 1000;
-/// Calls that are forwarded at once to one service behind the router.
-inline constexpr int64_t kMostForwardedCalls = 1024;
+/// How long an answer waits to be recorded; without a record it ends without a vote token, in milliseconds.
+inline constexpr int64_t kRecordTimeoutMs = 3 * 1000;
+/// Calls that are forwarded at once to one service behind the router: they share its connection with the
+/// router's own calls, which must always find room on it.
+inline constexpr int64_t kMostForwardedCalls = platform::kMaxCallsPerConnection / 2;
 /// The longest that a forwarded stream may be open, in milliseconds: clients may keep one for their ratings.
 inline constexpr int64_t kLongestForwardedStreamMs = 24 * 3600 * 1000;
 

@@ -15,6 +15,7 @@ using platform::CallUnary;
 using platform::ClientContextFor;
 
 constexpr std::chrono::milliseconds kCallTimeout{kCallTimeoutMs};
+constexpr std::chrono::milliseconds kRecordTimeout{kRecordTimeoutMs};
 
 /// A result of a service behind the router; a failure says which one it was.
 template <typename T>
@@ -245,7 +246,7 @@ void ServiceBackends::Record(const platform::CallContext& call, v1::RecordReques
   if (feedback_ == nullptr) return done(FailedPrecondition("this installation has no feedback service"));
   using Async = v1::FeedbackService::StubInterface::async_interface;
   CallUnary(
-      feedback_->async(), &Async::Record, ClientContextFor(call, kCallTimeout), std::move(request),
+      feedback_->async(), &Async::Record, ClientContextFor(call, kRecordTimeout), std::move(request),
       [done = std::move(done)](Result<v1::RecordResponse> made) { done(From("feedback", std::move(made))); });
 }
 
