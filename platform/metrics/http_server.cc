@@ -66,7 +66,7 @@ struct HttpServer::State {
     server.set_payload_max_length(kMaxHttpBodyBytes);
     server.set_read_timeout(kHttpTimeoutS);
     server.set_write_timeout(kHttpTimeoutS);
-    server.set_keep_alive_timeout(kHttpTimeoutS);
+    server.set_keep_alive_max_count(1);  // an idle connection would hold a thread that a probe waits for
     // The library's own choice would let a second process share the port unnoticed.
     server.set_socket_options([](int descriptor) {
       const int yes = 1;

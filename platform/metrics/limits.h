@@ -9,7 +9,7 @@ inline constexpr size_t kMaxSeriesPerMetric = 1000;
 /// What the HTTP server takes: a request's body, and connections that wait for a free thread.
 inline constexpr size_t kMaxHttpBodyBytes = 64u << 10;
 inline constexpr size_t kMaxHttpWaiting = 64;
-inline constexpr size_t kHttpThreads = 2;
-inline constexpr int kHttpTimeoutS = 5;
+inline constexpr size_t kHttpThreads = 8;
+inline constexpr int kHttpTimeoutS = 2;
 
 }  // namespace conclave::platform
