@@ -1,7 +1,12 @@
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include "app/cli.h"
 #include "app/version.h"
@@ -30,15 +35,37 @@ int Run(int argc, char** argv) {
   return chosen();
 }
 
+/// Opens /dev/null where a standard descriptor is missing, or the first files and sockets of the program
+/// would take their numbers and get what is printed.
+void HoldStandardDescriptors() {
+  for (int opened = open("/dev/null", O_RDWR); opened >= 0; opened = open("/dev/null", O_RDWR)) {
+    if (opened <= STDERR_FILENO) continue;
+    close(opened);
+    return;
+  }
+}
+
+/// What was printed must have arrived; a reader that had enough and left is told so by the status alone.
+int CheckOutput(int status) {
+  std::cout.flush();
+  if (std::cout && std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+  pollfd output{.fd = STDOUT_FILENO, .events = POLLOUT, .revents = 0};
+  const bool reader_left = poll(&output, 1, 0) == 1 && (output.revents & (POLLERR | POLLHUP)) != 0;
+  if (!reader_left) std::cerr << "conclave: not all of the output could be written" << std::endl;
+  return status == kExitOk ? kExitFailure : status;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  HoldStandardDescriptors();
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of the write, as a full disk is
   // gRPC's own lines would stand beside the one that says what went wrong; whoever wants them sets the
   // variable.
   setenv("GRPC_VERBOSITY", "NONE", 0);
   try {
-    return Run(argc, argv);
+    return CheckOutput(Run(argc, argv));
   } catch (const std::exception& error) {
     std::cerr << "conclave: " << error.what() << std::endl;
     return kExitFailure;

@@ -1,6 +1,25 @@
 #include "app/sampling_flags.h"
 
+#include <charconv>
+#include <string>
+#include <system_error>
+
 namespace conclave::app {
+namespace {
+
+/// Decimal digits that fit into 64 bits: the parser itself would take -1 and octal numbers too.
+CLI::Validator WholeNumber() {
+  const auto check = [](std::string& text) -> std::string {
+    uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error == std::errc() && end == text.data() + text.size() && (text == "0" || text[0] != '0'))
+      return {};
+    return "'" + text + "' is no whole number from 0 to 18446744073709551615";
+  };
+  return {check, "UINT"};
+}
+
+}  // namespace
 
 void SamplingFlags::Add(CLI::App& command) {
   constexpr int64_t kMostUnsigned = 4294967295;
@@ -15,8 +34,8 @@ void SamplingFlags::Add(CLI::App& command) {
                      "Above 1 avoids what was said, the prompt too");
   command.add_option("--frequency-penalty", frequency_penalty, "Subtracted for each time a token was said");
   command.add_option("--presence-penalty", presence_penalty, "Subtracted once a token was said");
-  command.add_option("--seed", seed, "The same seed gives the same answer");
-  command.add_option("--stop", stop, "End before this text (repeatable)");
+  command.add_option("--seed", seed, "The same seed gives the same answer")->check(WholeNumber());
+  command.add_option("--stop", stop, "End before this text (repeatable)")->allow_extra_args(false);
   command.add_option("--logprobs", logprobs, "Report log-probabilities, with the K most likely tokens")
       ->check(CLI::Range(int64_t{0}, kMostUnsigned));
   command.add_flag("--ignore-eos", ignore_eos, "Go on to --max-tokens whatever the model says");

@@ -4,6 +4,8 @@ import contextlib
 import os
 import shutil
 import socket
+import subprocess
+import urllib.request
 
 import grpc
 import pytest
@@ -89,6 +91,24 @@ ABSURD_SAMPLING = [
     {"stop": ["x" * 257]}, {"logit_bias": {5: 1000.0}}, {"logit_bias": {-5: 1.0}}, {"logit_bias": {10**6: 1.0}}]
 
 
+def test_methods_that_do_not_exist_share_one_series(server, surviving):
+    for number in range(3):
+        name = f"Made{number}Up"
+        call = surviving.unary_unary(f"/conclave.v1.RouterService/{name}")
+        with pytest.raises(grpc.RpcError) as failure:
+            call(b"", timeout=LIMIT_S)
+        assert failure.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=LIMIT_S) as answer:
+        metrics = answer.read().decode()
+    assert 'method="other"' in metrics and "Made" not in metrics and "Made" not in server.log_text()
+
+
+def test_what_is_kept_is_for_its_owner_alone(server, shared_home, surviving):
+    del server, surviving
+    stores = [path for path in (shared_home.path / "data").iterdir() if path.is_dir()]
+    assert len(stores) == 3 and all(path.stat().st_mode & 0o077 == 0 for path in stores)
+
+
 def test_absurd_sampling(stubs, surviving):
     for sampling in ABSURD_SAMPLING:
         refused(complete(stubs, surviving, sampling, prompt="Hello"), INVALID, next(iter(sampling)).split("_")[0])
@@ -150,6 +170,24 @@ def test_an_unknown_model(conclave):
 
 def test_absurd_sampling_on_the_command_line(conclave):
     one_line(conclave("generate", "--prompt", "Hi", "--temperature", "-1"), 1, "temperature", "-1")
+
+
+def test_numbers_that_are_not_plain(conclave):
+    for number in ("-1", "010", "99999999999999999999"):
+        done = conclave("generate", "--prompt", "Hi", "--seed", number)
+        assert done.returncode == 2 and number in done.stderr
+
+
+def test_a_stop_text_does_not_take_the_message(conclave):
+    done = conclave("chat", "--temperature", "0", "--max-tokens", "3", "--stop", "never said", "Hello")
+    assert done.returncode == 0 and done.stdout.strip(), done.stderr
+
+
+def test_output_that_cannot_be_written(program, home):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run([str(program), "tokenize", "--text", "Hello"], env=home.environment(), stdout=full,
+                              stderr=subprocess.PIPE, text=True, timeout=LIMIT_S, check=False)
+    one_line(done, 1, "output")
 
 
 def test_a_prompt_that_is_not_utf8(conclave):
