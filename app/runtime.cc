@@ -116,6 +116,12 @@ Status Runtime::Listen(bool listen) {
                                   .max_message_bytes = static_cast<size_t>(config_.limits.message_bytes),
                                   .metrics = &shared_->metrics};
   if (listen) options.addresses.push_back(process_.listen);
+  // Where the router is, clients are: what it calls for them is not for them to call. Who can record answers
+  // can make up answers and vote on them; who can generate passes the router's admission by.
+  if (Needs(process_, "router")) {
+    options.internal_methods = {"/conclave.v1.FeedbackService/Record", "/conclave.v1.DecoderService/Generate",
+                                "/conclave.v1.ExpertsService/"};
+  }
   std::vector<platform::NamedService> services;
   for (const auto& module : modules_) {
     services.push_back({module->proto_name(), module->service()});

@@ -34,8 +34,8 @@ bool IsInProcessPeer(const std::string& peer) { return peer == kInProcessPeer ||
 
 bool IsTrustedPeer(const std::string& peer) { return IsInProcessPeer(peer) || peer.starts_with("unix:"); }
 
-bool IsMarkedDraining(const grpc::ServerContextBase& context) {
-  return context.client_metadata().find(kDrainingMark) != context.client_metadata().end();
+bool IsMarked(const grpc::ServerContextBase& context, const char* mark) {
+  return context.client_metadata().find(mark) != context.client_metadata().end();
 }
 
 CallContext CallContextOf(const grpc::ServerContextBase& context) {

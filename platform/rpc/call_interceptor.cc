@@ -80,6 +80,8 @@ class CallInterceptor final : public grpc::experimental::Interceptor {
   void MarkMetadata(Metadata* metadata) {
     metadata->erase(kDrainingMark);
     if (monitor_->draining) metadata->emplace(kDrainingMark, "1");
+    metadata->erase(kInternalMark);
+    if (IsInternal()) metadata->emplace(kInternalMark, "1");
     const auto entry = metadata->find(kRequestIdKey);
     if (entry != metadata->end()) request_id_.assign(entry->second.data(), entry->second.size());
     if (IsIdentifier(request_id_, kMaxRequestIdBytes)) return;
@@ -88,6 +90,11 @@ class CallInterceptor final : public grpc::experimental::Interceptor {
     request_id_ = RandomId();
     metadata->erase(kRequestIdKey);
     metadata->emplace(kRequestIdKey, request_id_);
+  }
+
+  bool IsInternal() const {
+    return std::any_of(monitor_->internal_methods.begin(), monitor_->internal_methods.end(),
+                       [this](const std::string& prefix) { return method_.starts_with(prefix); });
   }
 
   static LogLevel LevelOf(int code) {

@@ -3,6 +3,8 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include <grpcpp/support/server_interceptor.h>
 
@@ -16,10 +18,12 @@ struct CallMonitor {
   /// Unary calls and server streams under way, health and reflection not counted.
   std::atomic<size_t> running_calls{0};
   Metrics* metrics = nullptr;
+  /// ServerOptions::internal_methods.
+  std::vector<std::string> internal_methods;
 };
 
-/// Makes one interceptor a call: it gives the call a request id, marks it while the server drains, and at its
-/// end counts, times and logs it.
+/// Makes one interceptor a call: it gives the call a request id, marks it while the server drains or when its
+/// method is internal, and at its end counts, times and logs it.
 std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> MakeCallInterceptorFactory(
     std::shared_ptr<CallMonitor> monitor);
 

@@ -29,6 +29,9 @@ struct ServerOptions {
   /// Allows TCP addresses beyond loopback without TLS.
   bool insecure = false;
   size_t max_message_bytes = kDefaultMaxMessageBytes;
+  /// Paths of methods, or how they begin ("/conclave.v1.ExpertsService/"), that only this process and callers
+  /// through a Unix socket may call; others get PERMISSION_DENIED.
+  std::vector<std::string> internal_methods = {};
   /// Counts and times every call; must outlive the server. May be null.
   Metrics* metrics = nullptr;
 };

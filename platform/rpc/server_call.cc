@@ -3,6 +3,7 @@
 #include <exception>
 
 #include "platform/log/log.h"
+#include "platform/rpc/call_context.h"
 #include "platform/rpc/call_marks.h"
 
 namespace conclave::platform::detail {
@@ -22,7 +23,11 @@ Status HandlerThrew() {
 Status DroppedCall() { return Internal("the server gave this call up without an answer"); }
 
 std::optional<Status> RefusalOf(const grpc::ServerContextBase& context) {
-  if (!IsMarkedDraining(context) || IsInProcessPeer(context.peer())) return std::nullopt;
+  if (IsMarked(context, kInternalMark) && !IsTrustedPeer(context.peer())) {
+    return PermissionDenied(
+        "this method is internal: at this address only the services themselves may call it");
+  }
+  if (!IsMarked(context, kDrainingMark) || IsInProcessPeer(context.peer())) return std::nullopt;
   return Unavailable("the server is shutting down; try again, or another server")
       .WithRetryAfterMs(kDrainRetryMs);
 }

@@ -103,6 +103,16 @@ def test_methods_that_do_not_exist_share_one_series(server, surviving):
     assert 'method="other"' in metrics and "Made" not in metrics and "Made" not in server.log_text()
 
 
+def test_what_is_internal_is_refused(stubs, surviving):
+    answer = stubs.feedback_pb2.RecordRequest(response_id="made-up", text="never said")
+    record = stubs.feedback_pb2_grpc.FeedbackServiceStub(surviving).Record
+    with pytest.raises(grpc.RpcError) as failure:
+        record(answer, timeout=LIMIT_S)
+    assert failure.value.code() == grpc.StatusCode.PERMISSION_DENIED
+    generate = stubs.decoder_pb2_grpc.DecoderServiceStub(surviving).Generate
+    refused(generate(iter([]), timeout=LIMIT_S), grpc.StatusCode.PERMISSION_DENIED, "internal")
+
+
 def test_what_is_kept_is_for_its_owner_alone(server, shared_home, surviving):
     del server, surviving
     stores = [path for path in (shared_home.path / "data").iterdir() if path.is_dir()]

@@ -165,6 +165,19 @@ TEST_F(ServerTest, AClientCannotPretendThatTheServerDrains) {
   EXPECT_TRUE(Render(std::move(context))->ok());
 }
 
+TEST_F(ServerTest, InternalMethodsAreForTheProcessItself) {
+  test::FakeTokenizer service;
+  service.on_render = tokenizer_service_.on_render;
+  const auto server = Server::Start(
+      {.addresses = {"127.0.0.1:0"}, .internal_methods = {"/conclave.v1.TokenizerService/Render"}},
+      {{"conclave.v1.TokenizerService", &service}});
+  ASSERT_TRUE(server.ok()) << server.status().ToString();
+  const std::string address = (*server)->addresses().front();
+  const auto outside = RenderOver(OpenChannel(address, {}, kDefaultMaxMessageBytes));
+  EXPECT_EQ(outside->status().code(), StatusCode::kPermissionDenied) << outside->status().ToString();
+  EXPECT_TRUE(RenderOver((*server)->InProcessChannel())->ok());
+}
+
 TEST_F(ServerTest, ShutdownCancelsWhatStillRuns) {
   Promised<bool> cancelled;
   Promised<RenderReply> held;
