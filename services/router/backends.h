@@ -39,8 +39,9 @@ class Backends {
   virtual void GetModel(const platform::CallContext& call, Callback<Result<ModelInfo>> done) = 0;
   virtual void LoadSession(const platform::CallContext& call, const std::string& id,
                            Callback<Result<Session>> done) = 0;
-  virtual void SaveSession(const platform::CallContext& call, const std::string& id, const Session& session,
-                           Callback<Status> done) = 0;
+  /// Adds a question with its answer to what is stored by then: requests of one session may run side by side.
+  virtual void AppendToSession(const platform::CallContext& call, const std::string& id,
+                               std::vector<v1::ChatMessage> turn, Callback<Status> done) = 0;
   virtual void Search(const platform::CallContext& call, v1::SearchRequest request,
                       Callback<Result<v1::SearchResponse>> done) = 0;
   virtual void RenderChat(const platform::CallContext& call, v1::RenderChatRequest request,

@@ -271,16 +271,10 @@ void RequestActor::EndAtStopText() {
 
 void RequestActor::SaveSession() {
   if (!session_.has_value()) return RecordAnswer();
-  const int64_t now = platform::NowMs();
-  if (session_->created_ms == 0) session_->created_ms = now;
-  session_->updated_ms = now;
-  session_->messages.insert(session_->messages.end(), plan_.messages.begin(), plan_.messages.end());
-  v1::ChatMessage answer;
-  answer.set_role(v1::ROLE_ASSISTANT);
-  answer.set_content(answer_.text());
-  session_->messages.push_back(std::move(answer));
-  TrimSession(*session_);
-  backends_->SaveSession(call_, plan_.session_id, *session_, Send<SessionSaved, Status>());
+  std::vector<v1::ChatMessage> turn = plan_.messages;
+  turn.emplace_back().set_role(v1::ROLE_ASSISTANT);
+  turn.back().set_content(answer_.text());
+  backends_->AppendToSession(call_, plan_.session_id, std::move(turn), Send<SessionSaved, Status>());
 }
 
 void RequestActor::RecordAnswer() {
@@ -318,9 +312,9 @@ void RequestActor::OnRecorded(const AnswerRecorded& message) {
   finished.mutable_usage()->set_completion_tokens(static_cast<uint32_t>(answer_.token_ids().size()));
   finished.set_seed(plan_.sampling.seed());
   finished.set_time_to_first_token_ms(first_token_ms_.value_or(0.0));
-  finished.set_prompt_tokens_per_s(
-      PerSecond(static_cast<double>(prompt_.size()) - static_cast<double>(end_.usage().cached_prompt_tokens()),
-                static_cast<double>(end_.prompt_us())));
+  finished.set_prompt_tokens_per_s(PerSecond(
+      static_cast<double>(prompt_.size()) - static_cast<double>(end_.usage().cached_prompt_tokens()),
+      static_cast<double>(end_.prompt_us())));
   finished.set_tokens_per_s(PerSecond(static_cast<double>(end_.usage().completion_tokens()) - 1.0,
                                       static_cast<double>(end_.decode_us())));
   sink_->Finished(std::move(finished));

@@ -151,9 +151,9 @@ void ServiceBackends::LoadSession(const platform::CallContext& call, const std::
   caf::anon_send(sessions_, LoadSessionMessage{call.tenant, id, std::move(done)});
 }
 
-void ServiceBackends::SaveSession(const platform::CallContext& call, const std::string& id,
-                                  const Session& session, Callback<Status> done) {
-  caf::anon_send(sessions_, SaveSessionMessage{call.tenant, id, session, std::move(done)});
+void ServiceBackends::AppendToSession(const platform::CallContext& call, const std::string& id,
+                                      std::vector<v1::ChatMessage> turn, Callback<Status> done) {
+  caf::anon_send(sessions_, AppendToSessionMessage{call.tenant, id, std::move(turn), std::move(done)});
 }
 
 void ServiceBackends::Search(const platform::CallContext& call, v1::SearchRequest request,

@@ -33,8 +33,8 @@ class ServiceBackends final : public Backends, public std::enable_shared_from_th
   void GetModel(const platform::CallContext& call, Callback<Result<ModelInfo>> done) override;
   void LoadSession(const platform::CallContext& call, const std::string& id,
                    Callback<Result<Session>> done) override;
-  void SaveSession(const platform::CallContext& call, const std::string& id, const Session& session,
-                   Callback<Status> done) override;
+  void AppendToSession(const platform::CallContext& call, const std::string& id,
+                       std::vector<v1::ChatMessage> turn, Callback<Status> done) override;
   void Search(const platform::CallContext& call, v1::SearchRequest request,
               Callback<Result<v1::SearchResponse>> done) override;
   void RenderChat(const platform::CallContext& call, v1::RenderChatRequest request,

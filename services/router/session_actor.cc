@@ -1,5 +1,7 @@
 #include "services/router/session_actor.h"
 
+#include "platform/identity.h"
+
 namespace conclave::router {
 
 SessionActor::SessionActor(caf::actor_config& config, platform::StateStore& store, int64_t ttl_ms)
@@ -8,7 +10,7 @@ SessionActor::SessionActor(caf::actor_config& config, platform::StateStore& stor
 caf::behavior SessionActor::make_behavior() {
   return {
       [this](const LoadSessionMessage& message) { message.done(Load(message.tenant, message.id)); },
-      [this](const SaveSessionMessage& message) { message.done(Save(message)); },
+      [this](const AppendToSessionMessage& message) { message.done(Append(message)); },
       [this](const DeleteSessionMessage& message) { message.done(Delete(message.tenant, message.id)); },
   };
 }
@@ -20,9 +22,16 @@ Result<Session> SessionActor::Load(const std::string& tenant, const std::string&
   return DecodeSession(*bytes);
 }
 
-Status SessionActor::Save(const SaveSessionMessage& message) {
+Status SessionActor::Append(const AppendToSessionMessage& message) {
   CONCLAVE_ASSIGN_OR_RETURN(const std::string key, SessionKey(message.tenant, message.id));
-  return store_.Put(key, EncodeSession(message.session), ttl_ms_);
+  Result<Session> stored = Load(message.tenant, message.id);
+  if (!stored.ok() && stored.status().code() != StatusCode::kNotFound) return stored.status();
+  Session session = stored.ok() ? *std::move(stored) : Session{};
+  session.updated_ms = platform::NowMs();
+  if (session.created_ms == 0) session.created_ms = session.updated_ms;
+  session.messages.insert(session.messages.end(), message.turn.begin(), message.turn.end());
+  TrimSession(session);
+  return store_.Put(key, EncodeSession(session), ttl_ms_);
 }
 
 Status SessionActor::Delete(const std::string& tenant, const std::string& id) {

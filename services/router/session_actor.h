@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include <caf/all.hpp>
 
@@ -15,10 +16,11 @@ struct LoadSessionMessage {
   std::string id;
   std::function<void(Result<Session>)> done;
 };
-struct SaveSessionMessage {
+/// Adds messages to the session as it is by then, or to a new one.
+struct AppendToSessionMessage {
   std::string tenant;
   std::string id;
-  Session session;
+  std::vector<v1::ChatMessage> turn;
   std::function<void(Status)> done;
 };
 struct DeleteSessionMessage {
@@ -38,7 +40,7 @@ class SessionActor : public caf::event_based_actor {
 
  private:
   Result<Session> Load(const std::string& tenant, const std::string& id);
-  Status Save(const SaveSessionMessage& message);
+  Status Append(const AppendToSessionMessage& message);
   Status Delete(const std::string& tenant, const std::string& id);
 
   platform::StateStore& store_;
@@ -48,5 +50,5 @@ class SessionActor : public caf::event_based_actor {
 }  // namespace conclave::router
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(conclave::router::LoadSessionMessage)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(conclave::router::SaveSessionMessage)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(conclave::router::AppendToSessionMessage)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(conclave::router::DeleteSessionMessage)

@@ -20,8 +20,9 @@ class FakeBackends final : public Backends {
     loaded_session = id;
     load_session = std::move(done);
   }
-  void SaveSession(const Call&, const std::string&, const Session& session, Callback<Status> done) override {
-    saved_session = session;
+  void AppendToSession(const Call&, const std::string&, std::vector<v1::ChatMessage> turn,
+                       Callback<Status> done) override {
+    saved_turn = std::move(turn);
     save_session = std::move(done);
   }
   void Search(const Call&, v1::SearchRequest request, Callback<Result<v1::SearchResponse>> done) override {
@@ -80,7 +81,7 @@ class FakeBackends final : public Backends {
   Callback<Result<v1::RecordResponse>> record;
 
   std::string loaded_session;
-  Session saved_session;
+  std::vector<v1::ChatMessage> saved_turn;
   v1::SearchRequest search_request;
   v1::RenderChatRequest render_request;
   v1::EncodeRequest encode_request;

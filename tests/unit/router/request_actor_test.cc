@@ -165,11 +165,10 @@ TEST_F(RequestTest, SessionComesFirstAndIsStoredWithTheAnswer) {
   Answer(backends_->acquire, Status::Ok());
   MakeTokens({7}, v1::FINISH_REASON_LENGTH);
   MakeText("This.", true);
-  ASSERT_EQ(backends_->saved_session.messages.size(), 3u);
-  EXPECT_EQ(backends_->saved_session.messages[1].content(), "And now?");
-  EXPECT_EQ(backends_->saved_session.messages[2].content(), "This.");
-  EXPECT_EQ(backends_->saved_session.messages[2].role(), v1::ROLE_ASSISTANT);
-  EXPECT_EQ(backends_->saved_session.created_ms, 77);
+  ASSERT_EQ(backends_->saved_turn.size(), 2u);
+  EXPECT_EQ(backends_->saved_turn[0].content(), "And now?");
+  EXPECT_EQ(backends_->saved_turn[1].content(), "This.");
+  EXPECT_EQ(backends_->saved_turn[1].role(), v1::ROLE_ASSISTANT);
   Answer(backends_->save_session, Status::Ok());
   MakeRecord();
   EXPECT_EQ(answer_->finished.size(), 1u);
@@ -186,7 +185,7 @@ TEST_F(RequestTest, UnknownSessionIsANewOneAndABrokenStoreAnError) {
   Answer(backends_->acquire, Status::Ok());
   MakeTokens({7}, v1::FINISH_REASON_LENGTH);
   MakeText("Hi", true);
-  EXPECT_GT(backends_->saved_session.created_ms, 0);
+  EXPECT_EQ(backends_->saved_turn.size(), 2u);
   Answer(backends_->save_session, Unavailable("the store is down"));
   ASSERT_EQ(answer_->failed.size(), 1u);
   EXPECT_EQ(answer_->failed[0].code(), StatusCode::kUnavailable);

@@ -33,7 +33,8 @@ class AnsweringBackends final : public Backends {
   void LoadSession(const Call&, const std::string&, Callback<Result<Session>> done) override {
     done(Session{});
   }
-  void SaveSession(const Call&, const std::string&, const Session&, Callback<Status> done) override {
+  void AppendToSession(const Call&, const std::string&, std::vector<v1::ChatMessage>,
+                       Callback<Status> done) override {
     done(Status::Ok());
   }
   void Search(const Call&, v1::SearchRequest, Callback<Result<v1::SearchResponse>> done) override {

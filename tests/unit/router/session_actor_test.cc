@@ -38,12 +38,12 @@ class SessionActorTest : public ::testing::Test {
     return loaded;
   }
 
-  Status Save(const std::string& id, const std::string& text, const std::string& tenant = "acme") {
-    Session session{.created_ms = 1, .updated_ms = 2};
-    session.messages.emplace_back().set_role(v1::ROLE_USER);
-    session.messages.back().set_content(text);
+  Status Append(const std::string& id, const std::string& text, const std::string& tenant = "acme") {
+    std::vector<v1::ChatMessage> turn(1);
+    turn.back().set_role(v1::ROLE_USER);
+    turn.back().set_content(text);
     Status saved = Internal("the actor did not answer");
-    caf::anon_send(actor_, SaveSessionMessage{tenant, id, session, [&](Status status) { saved = status; }});
+    caf::anon_send(actor_, AppendToSessionMessage{tenant, id, turn, [&](Status status) { saved = status; }});
     actors_.Run();
     return saved;
   }
@@ -55,11 +55,12 @@ class SessionActorTest : public ::testing::Test {
     return deleted;
   }
 
-  void ExpectHolds(const std::string& id, const std::string& text, const std::string& tenant = "acme") {
+  void ExpectHolds(const std::string& id, const std::vector<std::string>& texts,
+                   const std::string& tenant = "acme") {
     const auto session = Load(id, tenant);
     ASSERT_TRUE(session.ok()) << session.status().ToString();
-    ASSERT_EQ(session->messages.size(), 1u);
-    EXPECT_EQ(session->messages[0].content(), text);
+    ASSERT_EQ(session->messages.size(), texts.size());
+    for (size_t i = 0; i < texts.size(); ++i) EXPECT_EQ(session->messages[i].content(), texts[i]);
   }
 
   conclave::testing::TemporaryFolder folder_;
@@ -69,12 +70,15 @@ class SessionActorTest : public ::testing::Test {
   caf::actor actor_;
 };
 
-TEST_F(SessionActorTest, SavedSessionIsLoadedAndReplaced) {
-  ASSERT_TRUE(Save("s", "one").ok());
-  ExpectHolds("s", "one");
-  ASSERT_TRUE(Save("s", "two").ok());
-  ExpectHolds("s", "two");
-  EXPECT_EQ(Load("s")->created_ms, 1);
+TEST_F(SessionActorTest, TurnsAreAddedToWhatIsStored) {
+  ASSERT_TRUE(Append("s", "one").ok());
+  ExpectHolds("s", {"one"});
+  const int64_t created_ms = Load("s")->created_ms;
+  EXPECT_GT(created_ms, 0);
+  ASSERT_TRUE(Append("s", "two").ok());
+  ExpectHolds("s", {"one", "two"});
+  EXPECT_EQ(Load("s")->created_ms, created_ms);
+  EXPECT_GE(Load("s")->updated_ms, created_ms);
 }
 
 TEST_F(SessionActorTest, UnknownOneIsNotFound) {
@@ -85,28 +89,28 @@ TEST_F(SessionActorTest, UnknownOneIsNotFound) {
 }
 
 TEST_F(SessionActorTest, DeletedOneIsGoneOnce) {
-  ASSERT_TRUE(Save("s", "one").ok());
+  ASSERT_TRUE(Append("s", "one").ok());
   EXPECT_TRUE(Delete("s").ok());
   EXPECT_EQ(Load("s").status().code(), StatusCode::kNotFound);
   EXPECT_EQ(Delete("s").code(), StatusCode::kNotFound);
 }
 
 TEST_F(SessionActorTest, TenantsDoNotSeeEachOthers) {
-  ASSERT_TRUE(Save("s", "ours").ok());
+  ASSERT_TRUE(Append("s", "ours").ok());
   EXPECT_EQ(Load("s", "other").status().code(), StatusCode::kNotFound);
   EXPECT_EQ(Delete("s", "other").code(), StatusCode::kNotFound);
-  ASSERT_TRUE(Save("s", "theirs", "other").ok());
-  ExpectHolds("s", "ours");
-  ExpectHolds("s", "theirs", "other");
+  ASSERT_TRUE(Append("s", "theirs", "other").ok());
+  ExpectHolds("s", {"ours"});
+  ExpectHolds("s", {"theirs"}, "other");
 }
 
 TEST_F(SessionActorTest, LivesForItsTtlAfterItsLastUse) {
-  ASSERT_TRUE(Save("s", "one").ok());
+  ASSERT_TRUE(Append("s", "one").ok());
   now_ms_ += kTtlMs - 1;
-  ExpectHolds("s", "one");
-  ASSERT_TRUE(Save("s", "two").ok());
+  ExpectHolds("s", {"one"});
+  ASSERT_TRUE(Append("s", "two").ok());
   now_ms_ += kTtlMs - 1;
-  ExpectHolds("s", "two");
+  ExpectHolds("s", {"one", "two"});
   now_ms_ += 1;
   EXPECT_EQ(Load("s").status().code(), StatusCode::kNotFound);
   EXPECT_EQ(Delete("s").code(), StatusCode::kNotFound);
@@ -115,7 +119,7 @@ TEST_F(SessionActorTest, LivesForItsTtlAfterItsLastUse) {
 TEST_F(SessionActorTest, NamesThatAreNoneAreRefused) {
   for (const std::string id : {"", "a/b", "../other/s"}) {
     EXPECT_EQ(Load(id).status().code(), StatusCode::kInvalidArgument) << id;
-    EXPECT_EQ(Save(id, "x").code(), StatusCode::kInvalidArgument) << id;
+    EXPECT_EQ(Append(id, "x").code(), StatusCode::kInvalidArgument) << id;
     EXPECT_EQ(Delete(id).code(), StatusCode::kInvalidArgument) << id;
   }
 }
@@ -124,6 +128,7 @@ TEST_F(SessionActorTest, UnreadableSessionIsReportedAndCanBeDeleted) {
   for (const std::string& bytes : {std::string("\xFF\xFF\xFF"), std::string(1000, '\x0A')}) {
     ASSERT_TRUE(store_->Put("session/acme/s", bytes, 0).ok());
     EXPECT_EQ(Load("s").status().code(), StatusCode::kDataLoss);
+    EXPECT_EQ(Append("s", "x").code(), StatusCode::kDataLoss);
     EXPECT_TRUE(Delete("s").ok());
     EXPECT_EQ(Load("s").status().code(), StatusCode::kNotFound);
   }
