@@ -19,7 +19,7 @@ Result<std::shared_ptr<ForwardedCall>> ForwardedCalls::Enter(bool configured) {
 
 Status CheckNamedTenant(const CallContext& call, const std::string& named) {
   if (named.empty() || named == call.tenant || IsTrustedPeer(call.peer)) return Status::Ok();
-  return PermissionDenied("tenant is not the caller's: leave it out, or call from the server's own machine");
+  return PermissionDenied("tenant is not the caller's: leave it out, or call through a Unix socket of the server");
 }
 
 }  // namespace conclave::platform::detail

@@ -43,7 +43,7 @@ Result<RecordChange> PrepareRecord(v1::RecordRequest record, int64_t now_ms) {
 Result<std::string> TenantFor(std::string_view named, std::string_view callers, bool caller_is_trusted) {
   if (named.empty() || named == callers) return std::string(callers);
   if (caller_is_trusted) return std::string(named);
-  return PermissionDenied("tenant is not the caller's: leave it out, or call from the server's own machine");
+  return PermissionDenied("tenant is not the caller's: leave it out, or call through a Unix socket of the server");
 }
 
 }  // namespace conclave::feedback

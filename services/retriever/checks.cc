@@ -40,7 +40,7 @@ Result<std::string> TenantFor(std::string_view named, std::string_view callers, 
   if (named.empty() || named == callers) return std::string(callers);
   if (!caller_is_trusted) {
     return PermissionDenied(
-        "tenant is not the caller's: leave it out, or call from the server's own machine");
+        "tenant is not the caller's: leave it out, or call through a Unix socket of the server");
   }
   if (!platform::IsIdentifier(named, kMaxTenantBytes)) {
     return InvalidArgument("tenant must be 1 to 64 letters, digits, '-', '_' or '.'");
