@@ -107,13 +107,11 @@ void RequestActor::OnModel(const ModelKnown& message) {
 
 void RequestActor::OnSession(const SessionLoaded& message) {
   if (message.session.ok()) {
-    session_ = *message.session;
-  } else if (message.session.status().code() == StatusCode::kNotFound) {
-    session_ = Session{};
-  } else {
+    const auto& earlier = message.session->messages;
+    messages_.insert(messages_.begin(), earlier.begin(), earlier.end());
+  } else if (message.session.status().code() != StatusCode::kNotFound) {
     return Fail(message.session.status());
   }
-  messages_.insert(messages_.begin(), session_->messages.begin(), session_->messages.end());
   FindPassages();
 }
 
@@ -270,7 +268,7 @@ void RequestActor::EndAtStopText() {
 }
 
 void RequestActor::SaveSession() {
-  if (!session_.has_value()) return RecordAnswer();
+  if (plan_.session_id.empty()) return RecordAnswer();
   std::vector<v1::ChatMessage> turn = plan_.messages;
   turn.emplace_back().set_role(v1::ROLE_ASSISTANT);
   turn.back().set_content(answer_.text());

@@ -90,7 +90,6 @@ class RequestActor : public caf::event_based_actor {
 
   ModelInfo model_;
   std::string response_id_;
-  std::optional<Session> session_;
   std::vector<v1::ChatMessage> messages_;  ///< what the template renders
   std::vector<v1::Passage> passages_;
   std::vector<int32_t> prompt_;
