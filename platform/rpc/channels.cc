@@ -76,6 +76,13 @@ Result<std::shared_ptr<grpc::Channel>> ChannelRegistry::Get(const std::string& s
   return channels.front();
 }
 
+Result<std::shared_ptr<grpc::Channel>> ChannelRegistry::GetOptional(const std::string& service) {
+  auto channel = Get(service);
+  if (!channel.ok() && channel.status().code() == StatusCode::kNotFound)
+    return std::shared_ptr<grpc::Channel>();
+  return channel;
+}
+
 bool ChannelRegistry::IsInProcess(const std::string& service) const {
   const auto entry = addresses_.find(service);
   return entry != addresses_.end() && !entry->second.empty() && entry->second.front().starts_with("inproc:");

@@ -36,6 +36,9 @@ class ChannelRegistry {
   /// run yet), INVALID_ARGUMENT.
   Result<std::shared_ptr<grpc::Channel>> Get(const std::string& service);
 
+  /// The same, and null when no such service is configured: an installation may lack it.
+  Result<std::shared_ptr<grpc::Channel>> GetOptional(const std::string& service);
+
   /// One channel for each address of a service, in the order of the configuration.
   Result<std::vector<std::shared_ptr<grpc::Channel>>> All(const std::string& service);
 

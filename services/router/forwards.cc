@@ -1,6 +1,7 @@
 #include "services/router/forwards.h"
 
 #include <string>
+#include <utility>
 
 #include "services/router/limits.h"
 
@@ -19,10 +20,8 @@ template <typename Forward>
 Result<std::unique_ptr<Forward>> MakeForward(platform::ChannelRegistry& channels,
                                              const std::string& service) {
   if (channels.IsInProcess(service)) return std::unique_ptr<Forward>();
-  auto channel = channels.Get(service);
-  const bool configured = channel.status().code() != StatusCode::kNotFound;
-  if (configured && !channel.ok()) return channel.status();
-  return std::make_unique<Forward>(configured ? *channel : nullptr, OptionsFor(service));
+  CONCLAVE_ASSIGN_OR_RETURN(auto channel, channels.GetOptional(service));
+  return std::make_unique<Forward>(std::move(channel), OptionsFor(service));
 }
 
 template <typename Service, typename Forward>

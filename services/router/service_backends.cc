@@ -24,25 +24,6 @@ Result<T> From(const char* service, Result<T> result) {
   return platform::NameIfBroken(result.status(), service);
 }
 
-template <typename Stub>
-Result<std::unique_ptr<typename Stub::StubInterface>> StubFor(platform::ChannelRegistry& channels,
-                                                              const char* service) {
-  CONCLAVE_ASSIGN_OR_RETURN(auto channel, channels.Get(service));
-  std::unique_ptr<typename Stub::StubInterface> stub = Stub::NewStub(channel);
-  return stub;
-}
-
-/// The same for a service that an installation may lack.
-template <typename Stub>
-Result<std::unique_ptr<typename Stub::StubInterface>> OptionalStubFor(platform::ChannelRegistry& channels,
-                                                                      const char* service) {
-  auto stub = StubFor<Stub>(channels, service);
-  if (!stub.ok() && stub.status().code() == StatusCode::kNotFound) {
-    return std::unique_ptr<typename Stub::StubInterface>();
-  }
-  return stub;
-}
-
 /// Room for all parts that running answers may have in flight, and as much again for those that have just
 /// ended.
 platform::StreamOptions TextQueue(int64_t running_requests) {
@@ -60,10 +41,14 @@ ServiceBackends::ServiceBackends(platform::ChannelRegistry& channels, caf::actor
       text_queue_(TextQueue(running_requests)) {}
 
 Status ServiceBackends::Open() {
-  CONCLAVE_ASSIGN_OR_RETURN(tokenizer_, StubFor<v1::TokenizerService>(channels_, "tokenizer"));
-  CONCLAVE_ASSIGN_OR_RETURN(decoder_, StubFor<v1::DecoderService>(channels_, "decoder"));
-  CONCLAVE_ASSIGN_OR_RETURN(retriever_, OptionalStubFor<v1::RetrieverService>(channels_, "retriever"));
-  CONCLAVE_ASSIGN_OR_RETURN(feedback_, OptionalStubFor<v1::FeedbackService>(channels_, "feedback"));
+  CONCLAVE_ASSIGN_OR_RETURN(const auto tokenizer, channels_.Get("tokenizer"));
+  CONCLAVE_ASSIGN_OR_RETURN(const auto decoder, channels_.Get("decoder"));
+  CONCLAVE_ASSIGN_OR_RETURN(const auto retriever, channels_.GetOptional("retriever"));
+  CONCLAVE_ASSIGN_OR_RETURN(const auto feedback, channels_.GetOptional("feedback"));
+  tokenizer_ = v1::TokenizerService::NewStub(tokenizer);
+  decoder_ = v1::DecoderService::NewStub(decoder);
+  if (retriever != nullptr) retriever_ = v1::RetrieverService::NewStub(retriever);
+  if (feedback != nullptr) feedback_ = v1::FeedbackService::NewStub(feedback);
 
   using DecoderAsync = v1::DecoderService::StubInterface::async_interface;
   using TokenizerAsync = v1::TokenizerService::StubInterface::async_interface;
