@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <system_error>
 #include <utility>
 
 #include <rocksdb/cache.h>
@@ -13,6 +12,7 @@
 #include <rocksdb/write_batch.h>
 #include <sys/statvfs.h>
 
+#include "platform/storage/private_folder.h"
 #include "platform/storage/rocksdb_status.h"
 
 namespace conclave::platform {
@@ -106,12 +106,7 @@ DurableStore::~DurableStore() { (void)database_->Close(); }
 
 Result<std::unique_ptr<DurableStore>> DurableStore::Open(const std::filesystem::path& path,
                                                          const DurableStoreOptions& options) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  // What people wrote and what was answered is for the owner's eyes only.
-  if (!error) std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
-  if (error)
-    return FailedPrecondition("cannot make the data directory " + path.string() + ": " + error.message());
+  CONCLAVE_RETURN_IF_ERROR(MakePrivateFolder(path));
   rocksdb::DB* raw = nullptr;
   const rocksdb::Status opened = rocksdb::DB::Open(ToRocksDbOptions(options), path.string(), &raw);
   if (!opened.ok()) return FromRocksDbOpen(opened, path);

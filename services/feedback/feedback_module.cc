@@ -1,12 +1,12 @@
 #include "services/feedback/feedback_module.h"
 
 #include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include <caf/scoped_actor.hpp>
 #include <caf/send.hpp>
 
+#include "platform/storage/private_folder.h"
 #include "services/feedback/change_queue.h"
 #include "services/feedback/export_actor.h"
 #include "services/feedback/feedback_desk.h"
@@ -18,15 +18,6 @@
 
 namespace conclave::feedback {
 namespace {
-
-/// Makes the folder, for its owner's eyes only: it holds what people wrote.
-Status MakeFolder(const std::filesystem::path& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (!error) std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
-  if (!error) return Status::Ok();
-  return FailedPrecondition("cannot make the folder " + folder.string() + ": " + error.message());
-}
 
 class FeedbackModule final : public platform::ServiceModule {
  public:
@@ -70,7 +61,7 @@ class FeedbackModule final : public platform::ServiceModule {
 
 Result<std::unique_ptr<platform::ServiceModule>> MakeFeedbackModule(const platform::ModuleContext& context) {
   const std::filesystem::path folder = context.data_dir / "feedback";
-  CONCLAVE_RETURN_IF_ERROR(MakeFolder(folder));
+  CONCLAVE_RETURN_IF_ERROR(platform::MakePrivateFolder(folder));
   CONCLAVE_ASSIGN_OR_RETURN(auto durable, platform::DurableStore::Open(folder / "store"));
   CONCLAVE_ASSIGN_OR_RETURN(std::string key, LoadOrCreateSigningKey(folder / "vote_token.key"));
   return std::unique_ptr<platform::ServiceModule>(
