@@ -33,6 +33,23 @@ void ChatSession::Reset() {
 
 Result<Answer> ChatSession::Say(const std::string& text, const OnText& on_text, Interrupts& interrupts) {
   if (!IsValidUtf8(text)) return InvalidArgument("the message is not valid UTF-8");
+  forgotten_turns_ = 0;
+  auto answer = Ask(text, on_text, interrupts);
+  while (answer.status().code() == StatusCode::kOutOfRange && ForgetOldestTurn()) {
+    answer = Ask(text, on_text, interrupts);
+  }
+  return answer;
+}
+
+bool ChatSession::ForgetOldestTurn() {
+  const auto first = messages_.begin() + (options_.system.empty() ? 0 : 1);
+  if (messages_.end() - first < 2) return false;
+  messages_.erase(first, first + 2);
+  ++forgotten_turns_;
+  return true;
+}
+
+Result<Answer> ChatSession::Ask(const std::string& text, const OnText& on_text, Interrupts& interrupts) {
   v1::ChatRequest request;
   for (const auto& message : messages_) *request.add_messages() = message;
   *request.add_messages() = Message(v1::ROLE_USER, text);

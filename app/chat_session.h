@@ -25,8 +25,12 @@ class ChatSession {
   ChatSession(std::shared_ptr<grpc::Channel> channel, Options options);
 
   /// Sends a message and streams the answer to `on_text`; Ctrl-C (through `interrupts`) cancels it, which is
-  /// an error CANCELLED. Only a finished answer becomes part of the conversation.
+  /// an error CANCELLED. Only a finished answer becomes part of the conversation. Where the conversation no
+  /// longer fits the model's context, its oldest turns are forgotten.
   Result<Answer> Say(const std::string& text, const OnText& on_text, Interrupts& interrupts);
+
+  /// How many turns (a question and its answer) the last Say forgot.
+  size_t forgotten_turns() const { return forgotten_turns_; }
 
   /// Rates the last answer. Errors: FAILED_PRECONDITION (there is none), or what the service says.
   Result<std::string> RateLast(bool good);
@@ -34,10 +38,14 @@ class ChatSession {
   void Reset();
 
  private:
+  Result<Answer> Ask(const std::string& text, const OnText& on_text, Interrupts& interrupts);
+  bool ForgetOldestTurn();
+
   Options options_;
   std::unique_ptr<v1::RouterService::StubInterface> router_;
   std::unique_ptr<v1::FeedbackService::StubInterface> feedback_;
-  std::vector<v1::ChatMessage> messages_;
+  std::vector<v1::ChatMessage> messages_;  // the system message, if any, then turns of two
+  size_t forgotten_turns_ = 0;
   std::string last_response_id_;
   std::string last_vote_token_;
 };

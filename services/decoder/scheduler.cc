@@ -29,8 +29,8 @@ Status Scheduler::Check(SequenceRequest& request) const {
   if (request.prompt.empty()) return InvalidArgument("the prompt is empty; give at least one token");
   const int64_t prompt = PromptTokens(request);
   if (prompt >= context_) {
-    return InvalidArgument("the prompt has " + std::to_string(prompt) + " tokens; the model's context of " +
-                           std::to_string(context_) + " leaves no room for an answer");
+    return OutOfRange("the prompt has " + std::to_string(prompt) + " tokens; the model's context of " +
+                      std::to_string(context_) + " leaves no room for an answer");
   }
   for (const int32_t token : request.prompt) {
     if (token < 0 || token >= vocabulary_) {

@@ -164,9 +164,9 @@ void RequestActor::OnPrompt(const PromptReady& message) {
   prompt_ = *message.token_ids;
   if (prompt_.empty()) return Fail(InvalidArgument("the prompt has no token"));
   if (prompt_.size() >= model_.context_length) {
-    return Fail(InvalidArgument("the prompt has " + std::to_string(prompt_.size()) +
-                                " tokens; the model's context of " + std::to_string(model_.context_length) +
-                                " leaves no room for an answer"));
+    return Fail(OutOfRange("the prompt has " + std::to_string(prompt_.size()) +
+                           " tokens; the model's context of " + std::to_string(model_.context_length) +
+                           " leaves no room for an answer"));
   }
   const int64_t wanted = plan_.sampling.max_tokens();
   const auto prompt_tokens = static_cast<int64_t>(prompt_.size());

@@ -63,8 +63,9 @@ def test_a_huge_message(stubs, surviving):
 
 
 def test_a_prompt_beyond_the_context(stubs, surviving):
-    refused(router_client.ask(stubs, surviving, "word " * 20_000, {}), INVALID, "context")
-    refused(complete(stubs, surviving, {}, prompt="word " * 20_000), INVALID, "context")
+    beyond = grpc.StatusCode.OUT_OF_RANGE
+    refused(router_client.ask(stubs, surviving, "word " * 20_000, {}), beyond, "context")
+    refused(complete(stubs, surviving, {}, prompt="word " * 20_000), beyond, "context")
 
 
 def test_tokens_that_do_not_exist(stubs, surviving):

@@ -9,7 +9,7 @@ class AdmissionTest : public SchedulerTest {};
 
 TEST_F(AdmissionTest, RefusesWhatIsNoPrompt) {
   EXPECT_EQ(Admit(1, 0, 5).code(), StatusCode::kInvalidArgument);
-  EXPECT_EQ(Admit(1, kContext, 5).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(Admit(1, kContext, 5).code(), StatusCode::kOutOfRange);
   EXPECT_TRUE(Admit(1, kContext - 1, 5).ok());
   for (const int32_t token : {-1, static_cast<int32_t>(kVocabulary), INT32_MAX, INT32_MIN}) {
     SequenceRequest request = Request(sink_, 2, 3, 5);

@@ -40,7 +40,7 @@ TEST_F(RequestFailureTest, PromptFillsTheContext) {
   Start(ChatPlan("Hi"));
   Answer(backends_->get_model, Result<ModelInfo>(Model()));
   Answer(backends_->render, Result<v1::RenderChatResponse>(Rendered(std::vector<int32_t>(100, 1))));
-  ExpectFailed(StatusCode::kInvalidArgument);
+  ExpectFailed(StatusCode::kOutOfRange);
 }
 
 TEST_F(RequestFailureTest, PromptIsEmpty) {
