@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "app/model_source.h"
+#include "app/thread_room.h"
 #include "engine/parallel/thread_pool.h"
 #include "platform/log/log.h"
 #include "platform/metrics/http_server.h"
@@ -20,6 +21,8 @@ namespace conclave::app {
 namespace {
 
 constexpr std::chrono::milliseconds kShutdownGrace{500};
+/// What gRPC, CAF, RocksDB and the HTTP server start between them, rounded up.
+constexpr int kLibraryThreads = 48;
 
 bool Needs(const platform::ProcessConfig& process, std::string_view service) {
   return std::find(process.services.begin(), process.services.end(), service) != process.services.end();
@@ -47,6 +50,7 @@ Runtime::Runtime(const platform::Config& config, const platform::ProcessConfig& 
 Result<std::unique_ptr<Runtime>> Runtime::Start(const platform::Config& config, const std::string& process,
                                                 bool listen, const Progress& progress) {
   CONCLAVE_ASSIGN_OR_RETURN(const platform::ProcessConfig* found, config.ProcessNamed(process));
+  CONCLAVE_RETURN_IF_ERROR(CheckThreadRoom(kLibraryThreads));
   std::unique_ptr<Runtime> runtime(new Runtime(config, *found));
   CONCLAVE_RETURN_IF_ERROR(runtime->OpenShared());
   CONCLAVE_RETURN_IF_ERROR(runtime->MakeModules(progress));

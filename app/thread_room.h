@@ -1,0 +1,12 @@
+#pragma once
+
+#include "base/status.h"
+
+namespace conclave::app {
+
+/// Whether this process may have `count` more threads at once: starts them, and lets them end. The libraries
+/// below end the process when they get none. Errors: RESOURCE_EXHAUSTED (a limit of the user, the container
+/// or the address space).
+Status CheckThreadRoom(int count);
+
+}  // namespace conclave::app
