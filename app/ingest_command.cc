@@ -33,10 +33,30 @@ struct IngestFlags {
 
 using IngestStream = grpc::ClientReaderWriterInterface<v1::IngestRequest, v1::IngestResponse>;
 
-/// Whether a file that was found can be sent. Errors: PERMISSION_DENIED.
+/// What a file or folder that cannot be read is told. Errors: PERMISSION_DENIED.
+Status Unreadable(const std::string& path, const std::string& reason) {
+  return PermissionDenied("cannot read " + path + ": " + reason + "; nothing was ingested");
+}
+
 Status CheckReadable(const std::string& path) {
-  if (access(path.c_str(), R_OK) == 0) return Status::Ok();
-  return PermissionDenied("cannot read " + path + ": " + std::strerror(errno) + "; nothing was ingested");
+  return access(path.c_str(), R_OK) == 0 ? Status::Ok() : Unreadable(path, std::strerror(errno));
+}
+
+/// Every regular file below a folder, in order. Errors: PERMISSION_DENIED (a file or folder in it too).
+Result<std::vector<std::string>> FilesBelow(const std::string& folder) {
+  std::vector<std::string> files;
+  std::string at = folder;
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    at = it->path().string();
+    std::error_code gone;
+    if (!it->is_regular_file(gone)) continue;
+    CONCLAVE_RETURN_IF_ERROR(CheckReadable(at));
+    files.push_back(at);
+  }
+  if (error) return Unreadable(at, error.message());
+  std::sort(files.begin(), files.end());
+  return files;
 }
 
 /// Every regular file at or below the paths, in order. Errors: NOT_FOUND, INVALID_ARGUMENT (a device or a
@@ -52,14 +72,7 @@ Result<std::vector<std::string>> ListFiles(const std::vector<std::string>& paths
       files.push_back(path);
       continue;
     }
-    std::vector<std::string> below;
-    for (auto it =
-             fs::recursive_directory_iterator(path, fs::directory_options::skip_permission_denied, error);
-         it != fs::recursive_directory_iterator(); it.increment(error)) {
-      if (it->is_regular_file(error)) below.push_back(it->path().string());
-    }
-    for (const std::string& file : below) CONCLAVE_RETURN_IF_ERROR(CheckReadable(file));
-    std::sort(below.begin(), below.end());
+    CONCLAVE_ASSIGN_OR_RETURN(const auto below, FilesBelow(path));
     files.insert(files.end(), below.begin(), below.end());
   }
   return files;
@@ -76,7 +89,7 @@ bool SendFile(IngestStream& stream, const std::string& collection, const std::st
     more = count == part.size() && in.peek() != std::ifstream::traits_type::eof();
     v1::IngestRequest request;
     request.set_collection(collection);
-    request.set_source(ReplaceInvalidUtf8(path));
+    request.set_source(EscapeInvalidUtf8(path));
     request.set_content(part.data(), count);
     request.set_last_part(!more);
     if (!stream.Write(request)) return false;

@@ -6,7 +6,7 @@ namespace conclave {
 namespace {
 
 struct Sequence {
-  size_t length = 0;    // Bytes that belong together: a whole character, or the ill-formed part.
+  size_t length = 0;  // Bytes that belong together: a whole character, or the ill-formed part.
   bool valid = false;
   bool truncated = false;  // The text ended inside a so far well-formed character.
 };
@@ -67,19 +67,36 @@ size_t IncompleteUtf8Suffix(std::string_view text) {
   return 0;
 }
 
-std::string ReplaceInvalidUtf8(std::string_view text) {
+namespace {
+
+/// A copy in which `append_other(out, ill_formed_part)` stands for what is ill-formed.
+template <typename AppendOther>
+std::string Repair(std::string_view text, const AppendOther& append_other) {
   std::string out;
   out.reserve(text.size());
   for (size_t at = 0; at < text.size();) {
     const Sequence sequence = ReadSequence(text, at);
-    if (sequence.valid) {
-      out.append(text.substr(at, sequence.length));
-    } else {
-      out.append("\xEF\xBF\xBD");
-    }
+    const std::string_view part = text.substr(at, sequence.length);
+    sequence.valid ? void(out.append(part)) : append_other(out, part);
     at += sequence.length;
   }
   return out;
+}
+
+}  // namespace
+
+std::string ReplaceInvalidUtf8(std::string_view text) {
+  return Repair(text, [](std::string& out, std::string_view) { out.append("\xEF\xBF\xBD"); });
+}
+
+std::string EscapeInvalidUtf8(std::string_view text) {
+  constexpr char kDigits[] = "0123456789ABCDEF";
+  return Repair(text, [&](std::string& out, std::string_view part) {
+    for (const char c : part) {
+      const auto byte = static_cast<uint8_t>(c);
+      out.append({'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15]});
+    }
+  });
 }
 
 }  // namespace conclave

@@ -20,4 +20,8 @@ size_t IncompleteUtf8Suffix(std::string_view text);
 /// (and as Python's errors="replace" does).
 std::string ReplaceInvalidUtf8(std::string_view text);
 
+/// `text` with every byte of an ill-formed part as "\xFF", in hexadecimal: names stay apart that replacement
+/// would make equal.
+std::string EscapeInvalidUtf8(std::string_view text);
+
 }  // namespace conclave

@@ -68,6 +68,12 @@ TEST(Utf8Test, ReplacesAsPythonDoes) {
   }
 }
 
+TEST(Utf8Test, EscapesSoThatNamesStayApart) {
+  EXPECT_EQ(EscapeInvalidUtf8("caf\xe9.txt"), "caf\\xE9.txt");
+  EXPECT_EQ(EscapeInvalidUtf8("a\xe2\x82"), "a\\xE2\\x82");
+  EXPECT_EQ(EscapeInvalidUtf8("a\xe2\x82\xac"), "a\xe2\x82\xac");
+}
+
 TEST(Utf8Test, FindsTheFirstInvalidByte) {
   for (const Case& c : kCases) {
     EXPECT_EQ(ValidUtf8Prefix(c.text), c.valid_prefix) << ::testing::PrintToString(c.text);
