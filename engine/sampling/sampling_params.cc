@@ -33,7 +33,7 @@ Status Validate(const SamplingParams& params, int64_t vocabulary) {
       {"top_k", static_cast<double>(params.top_k), 0.0, 4294967295.0},
       {"top_p", params.top_p, 0.0, 1.0, true},
       {"min_p", params.min_p, 0.0, 1.0},
-      {"repetition_penalty", params.repetition_penalty, 0.0, 10.0, true},
+      {"repetition_penalty", params.repetition_penalty, 0.01, 10.0},
       {"frequency_penalty", params.frequency_penalty, -2.0, 2.0},
       {"presence_penalty", params.presence_penalty, -2.0, 2.0},
       {"logprobs", static_cast<double>(params.logprobs.value_or(0)), 0.0, static_cast<double>(kMostLogprobs)},

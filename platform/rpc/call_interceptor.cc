@@ -54,7 +54,7 @@ class CallInterceptor final : public grpc::experimental::Interceptor {
       monitor_->metrics->Histogram(kCallDurationMetric, DurationBucketsS(), {{"method", method_}})
           .Observe(seconds);
     }
-    Log(LevelOf(code_), "rpc", "call ended",
+    Log(Level(), "rpc", "call ended",
         {{"request_id", request_id_},
          {"method", method_},
          {"code", code_name},
@@ -97,8 +97,10 @@ class CallInterceptor final : public grpc::experimental::Interceptor {
                        [this](const std::string& prefix) { return method_.starts_with(prefix); });
   }
 
-  static LogLevel LevelOf(int code) {
-    switch (static_cast<StatusCode>(code)) {
+  LogLevel Level() const {
+    // The library ends a watch whose client left with UNKNOWN.
+    if (method_.starts_with("/grpc.health.")) return LogLevel::kDebug;
+    switch (static_cast<StatusCode>(code_)) {
       case StatusCode::kOk:
       case StatusCode::kCancelled: return LogLevel::kDebug;
       case StatusCode::kUnknown:
