@@ -31,6 +31,10 @@ Result<Answer> ReadAll(std::unique_ptr<grpc::ClientReaderInterface<Response>> re
   return answer;
 }
 
+nlohmann::json ToJson(const v1::TokenLogprob& token) {
+  return {{"token_id", token.token_id()}, {"logprob", token.logprob()}};
+}
+
 }  // namespace
 
 Result<Answer> AskChat(v1::RouterService::StubInterface& router, grpc::ClientContext& context,
@@ -50,6 +54,17 @@ std::string FinishReasonName(v1::FinishReason reason) {
     case v1::FINISH_REASON_CANCELLED: return "cancelled";
     default: return "unknown";
   }
+}
+
+nlohmann::json LogprobsJson(const Answer& answer) {
+  nlohmann::json positions = nlohmann::json::array();
+  for (const v1::PositionLogprobs& position : answer.logprobs) {
+    nlohmann::json entry = ToJson(position.chosen());
+    entry["top"] = nlohmann::json::array();
+    for (const v1::TokenLogprob& token : position.top()) entry["top"].push_back(ToJson(token));
+    positions.push_back(std::move(entry));
+  }
+  return positions;
 }
 
 }  // namespace conclave::app

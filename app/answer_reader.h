@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <grpcpp/grpcpp.h>
+#include <nlohmann/json.hpp>
 
 #include "base/result.h"
 #include "conclave/v1/router.grpc.pb.h"
@@ -33,5 +34,8 @@ Result<Answer> AskComplete(v1::RouterService::StubInterface& router, grpc::Clien
 
 /// "stop", "length" or "cancelled".
 std::string FinishReasonName(v1::FinishReason reason);
+
+/// An entry for each token: `token_id`, `logprob`, and `top` with the most likely tokens there.
+nlohmann::json LogprobsJson(const Answer& answer);
 
 }  // namespace conclave::app

@@ -52,6 +52,10 @@ Status AnswerOnce(const ChatFlags& flags, ChatSession& session, Interrupts& inte
   const bool json = flags.common.json;
   CONCLAVE_ASSIGN_OR_RETURN(const Answer answer,
                             session.Say(prompt, json ? OnText() : PrintText, interrupts));
+  if (session.forgotten_turns() > 0) {
+    std::cerr << "\n(the conversation outgrew the model's context; its oldest turns were forgotten: "
+              << session.forgotten_turns() << ")\n";
+  }
   if (!json) {
     std::cout << "\n";
     PrintSources(answer);
@@ -60,14 +64,16 @@ Status AnswerOnce(const ChatFlags& flags, ChatSession& session, Interrupts& inte
   }
   nlohmann::json sources = nlohmann::json::array();
   for (const v1::Passage& passage : answer.started.passages()) sources.push_back(passage.source());
-  PrintLine(JsonLine({{"text", answer.text},
-                      {"response_id", answer.started.response_id()},
-                      {"vote_token", answer.finished.vote_token()},
-                      {"finish_reason", FinishReasonName(answer.finished.finish_reason())},
-                      {"seed", answer.finished.seed()},
-                      {"sources", sources},
-                      {"time_to_first_token_ms", answer.finished.time_to_first_token_ms()},
-                      {"tokens_per_s", answer.finished.tokens_per_s()}}));
+  nlohmann::json object = {{"text", answer.text},
+                           {"response_id", answer.started.response_id()},
+                           {"vote_token", answer.finished.vote_token()},
+                           {"finish_reason", FinishReasonName(answer.finished.finish_reason())},
+                           {"seed", answer.finished.seed()},
+                           {"sources", sources},
+                           {"time_to_first_token_ms", answer.finished.time_to_first_token_ms()},
+                           {"tokens_per_s", answer.finished.tokens_per_s()}};
+  if (flags.sampling.logprobs) object["logprobs"] = LogprobsJson(answer);
+  PrintLine(JsonLine(object));
   return Status::Ok();
 }
 

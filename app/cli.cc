@@ -9,6 +9,10 @@
 
 namespace conclave::app {
 
+CLI::Validator NotEmpty() {
+  return {[](std::string& text) { return std::string(text.empty() ? "it is empty" : ""); }, ""};
+}
+
 void CommonFlags::AddModel(CLI::App& command) {
   command.add_option("--model,-m", model,
                      "A model's name, a .gguf file, or a folder with config.json and .safetensors");
@@ -18,7 +22,8 @@ void CommonFlags::AddModel(CLI::App& command) {
 }
 
 void CommonFlags::AddConnect(CLI::App& command) {
-  command.add_option("--connect", connect, "Use a running server, for example 127.0.0.1:7400 or unix:PATH");
+  command.add_option("--connect", connect, "Use a running server, for example 127.0.0.1:7400 or unix:PATH")
+      ->check(NotEmpty());
 }
 
 void CommonFlags::AddJson(CLI::App& command) {

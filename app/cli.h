@@ -32,6 +32,9 @@ struct CommonFlags {
   Result<platform::Config> LoadConfig() const;
 };
 
+/// Refuses an empty value, which is mostly a variable of a script that was not set.
+CLI::Validator NotEmpty();
+
 /// A subcommand: declares its flags on `command` and returns what runs it (and gives the exit code).
 using CommandRunner = std::function<int()>;
 

@@ -23,10 +23,6 @@ struct GenerateFlags {
   bool raw = false;
 };
 
-nlohmann::json ToJson(const v1::TokenLogprob& token) {
-  return {{"token_id", token.token_id()}, {"logprob", token.logprob()}};
-}
-
 nlohmann::json ToJson(const Answer& answer, bool with_logprobs) {
   nlohmann::json object = {
       {"text", answer.text},
@@ -41,14 +37,7 @@ nlohmann::json ToJson(const Answer& answer, bool with_logprobs) {
       {"model", answer.started.model().name()},
       {"model_hash", answer.started.model().model_hash()},
   };
-  if (!with_logprobs) return object;
-  object["logprobs"] = nlohmann::json::array();
-  for (const v1::PositionLogprobs& position : answer.logprobs) {
-    nlohmann::json entry = ToJson(position.chosen());
-    entry["top"] = nlohmann::json::array();
-    for (const v1::TokenLogprob& token : position.top()) entry["top"].push_back(ToJson(token));
-    object["logprobs"].push_back(std::move(entry));
-  }
+  if (with_logprobs) object["logprobs"] = LogprobsJson(answer);
   return object;
 }
 
@@ -108,8 +97,10 @@ void AddGenerateCommand(CLI::App& program, CommandRunner& chosen) {
   auto* tokens = command->add_option("--prompt-token-ids", flags->prompt_token_ids,
                                      "Tokens instead of a prompt, \"1,2,3\"");
   prompt->excludes(tokens);
-  command->add_option("--system", flags->system, "A system message in front of the prompt");
-  command->add_flag("--raw", flags->raw, "Continue the prompt as it is, without the chat template");
+  auto* system = command->add_option("--system", flags->system, "A system message in front of the prompt");
+  auto* raw =
+      command->add_flag("--raw", flags->raw, "Continue the prompt as it is, without the chat template");
+  system->excludes(tokens)->excludes(raw);
   command->footer(
       "Example: conclave generate --prompt \"Tell me a joke\" --max-tokens 64 --temperature 0 --json");
   command->callback([flags, command, &chosen] {

@@ -30,6 +30,12 @@ int Run(int argc, char** argv) {
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    const auto named = [&](const CLI::App* command) { return command->check_name(argv[1]); };
+    if (argc > 1 && argv[1][0] != '-' && program.get_subcommands(named).empty()) {
+      std::cerr << "conclave: there is no command '" << argv[1] << "'; conclave --help lists them"
+                << std::endl;
+      return kExitUsage;
+    }
     return program.exit(error) == 0 ? kExitOk : kExitUsage;
   }
   return chosen();

@@ -92,6 +92,11 @@ void AddRateCommand(CLI::App& program, CommandRunner& chosen) {
     if (flags->vote.empty() == flags->correction.empty()) {
       throw CLI::ValidationError("give --vote or --correction, and only one of them");
     }
+    const bool compares = flags->vote == "better" || flags->vote == "worse" || flags->vote == "tie";
+    if (compares != !flags->other_response_id.empty() || compares != !flags->other_vote_token.empty()) {
+      throw CLI::ValidationError(
+          "better, worse and tie need --other and --other-token; no other vote has them");
+    }
     chosen = [flags] {
       const Status status = Rate(*flags);
       return status.ok() ? kExitOk : ReportFailure(status);

@@ -1,20 +1,21 @@
 #include "app/sampling_flags.h"
 
 #include <charconv>
+#include <limits>
 #include <string>
 #include <system_error>
 
 namespace conclave::app {
 namespace {
 
-/// Decimal digits that fit into 64 bits: the parser itself would take -1 and octal numbers too.
-CLI::Validator WholeNumber() {
-  const auto check = [](std::string& text) -> std::string {
+/// Decimal digits from `least` to `most`: the parser itself would take -1 and octal numbers too.
+CLI::Validator WholeNumber(uint64_t least, uint64_t most) {
+  const auto check = [least, most](std::string& text) -> std::string {
     uint64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error == std::errc() && end == text.data() + text.size() && (text == "0" || text[0] != '0'))
-      return {};
-    return "'" + text + "' is no whole number from 0 to 18446744073709551615";
+    const bool decimal = end == text.data() + text.size() && (text == "0" || text[0] != '0');
+    if (error == std::errc() && decimal && value >= least && value <= most) return {};
+    return "'" + text + "' is no whole number from " + std::to_string(least) + " to " + std::to_string(most);
   };
   return {check, "UINT"};
 }
@@ -22,22 +23,25 @@ CLI::Validator WholeNumber() {
 }  // namespace
 
 void SamplingFlags::Add(CLI::App& command) {
-  constexpr int64_t kMostUnsigned = 4294967295;
+  constexpr uint64_t kMost32 = std::numeric_limits<uint32_t>::max();
+  constexpr uint64_t kMost64 = std::numeric_limits<uint64_t>::max();
   command.add_option("--max-tokens,-n", max_tokens, "Most tokens to answer with (default 512)")
-      ->check(CLI::Range(int64_t{1}, kMostUnsigned));
+      ->check(WholeNumber(1, kMost32));
   command.add_option("--temperature", temperature, "0 is greedy (default: the model's own, else 0.7)");
   command.add_option("--top-k", top_k, "Keep the K most likely tokens; 0 keeps all")
-      ->check(CLI::Range(int64_t{0}, kMostUnsigned));
+      ->check(WholeNumber(0, kMost32));
   command.add_option("--top-p", top_p, "Keep the smallest set of tokens with this probability");
   command.add_option("--min-p", min_p, "Drop tokens less likely than this share of the best one");
   command.add_option("--repetition-penalty", repetition_penalty,
                      "Above 1 avoids what was said, the prompt too");
   command.add_option("--frequency-penalty", frequency_penalty, "Subtracted for each time a token was said");
   command.add_option("--presence-penalty", presence_penalty, "Subtracted once a token was said");
-  command.add_option("--seed", seed, "The same seed gives the same answer")->check(WholeNumber());
+  command.add_option("--seed", seed, "The same seed gives the same answer")->check(WholeNumber(0, kMost64));
   command.add_option("--stop", stop, "End before this text (repeatable)")->allow_extra_args(false);
-  command.add_option("--logprobs", logprobs, "Report log-probabilities, with the K most likely tokens")
-      ->check(CLI::Range(int64_t{0}, kMostUnsigned));
+  command
+      .add_option("--logprobs", logprobs, "With --json: log-probabilities, of the K most likely tokens too")
+      ->check(WholeNumber(0, kMost32))
+      ->needs(command.get_option("--json"));
   command.add_flag("--ignore-eos", ignore_eos, "Go on to --max-tokens whatever the model says");
 }
 

@@ -80,10 +80,13 @@ void AddServeCommand(CLI::App& program, CommandRunner& chosen) {
   flags->common.AddModel(*command);
   flags->common.AddJson(*command);
   command->add_option("--only", flags->only, "Run this process of the configuration");
-  command->add_option("--listen", flags->listen,
-                      "gRPC address: HOST:PORT or unix:PATH (default 127.0.0.1:7400)");
-  command->add_option("--http", flags->http, "Address for metrics and health (default 127.0.0.1:7480)");
-  command->add_option("--data-dir", flags->data_dir, "Where ratings, documents and sessions are kept");
+  command
+      ->add_option("--listen", flags->listen, "gRPC address: HOST:PORT or unix:PATH (default 127.0.0.1:7400)")
+      ->check(NotEmpty());
+  command->add_option("--http", flags->http, "Address for metrics and health (default 127.0.0.1:7480)")
+      ->check(NotEmpty());
+  command->add_option("--data-dir", flags->data_dir, "Where ratings, documents and sessions are kept")
+      ->check(NotEmpty());
   command->add_flag("--insecure", flags->insecure, "Allow addresses beyond this machine without TLS");
   command->footer(
       "Examples:\n  conclave serve\n  conclave serve --config examples/cluster.yaml --only router");

@@ -187,6 +187,34 @@ def test_numbers_that_are_not_plain(conclave):
     for number in ("-1", "010", "99999999999999999999"):
         done = conclave("generate", "--prompt", "Hi", "--seed", number)
         assert done.returncode == 2 and number in done.stderr
+    done = conclave("generate", "--prompt", "Hi", "--max-tokens", "010")
+    assert done.returncode == 2 and "010" in done.stderr
+
+
+def test_an_unknown_command_is_named(conclave):
+    one_line(conclave("answer", "--prompt", "Hi"), 2, "'answer'", "--help")
+
+
+def test_flags_that_would_have_no_effect(conclave):
+    for arguments in (["generate", "--prompt-token-ids", "1,2", "--system", "Be brief."],
+                      ["generate", "--prompt", "Hi", "--raw", "--system", "Be brief."],
+                      ["chat", "--logprobs", "3", "Hi"],
+                      ["rate", "x", "--token", "y", "--vote", "good", "--other", "z", "--other-token", "w"],
+                      ["rate", "x", "--token", "y", "--vote", "better"],
+                      ["generate", "--connect", "", "--prompt", "Hi"],
+                      ["serve", "--listen", ""]):
+        done = conclave(*arguments)
+        assert done.returncode == 2 and done.stderr, arguments
+
+
+@pytest.mark.slow
+def test_a_conversation_that_outgrows_the_context_goes_on(conclave, server):
+    turn = "word " * 4_100
+    done = conclave("chat", "--connect", server.address, "--json", "--max-tokens", "2", "--temperature", "0",
+                    input=f"{turn}\n{turn}\nHello\n")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 3
+    assert done.stderr.count("outgrew") == 1, done.stderr
 
 
 def test_a_stop_text_does_not_take_the_message(conclave):
