@@ -125,6 +125,13 @@ TEST_F(RemoteFeedForwardTest, RefusalIsReportedAndLeavesTheResidualAlone) {
   EXPECT_TRUE(Add(2).ok()) << "the next step connects anew";
 }
 
+TEST_F(RemoteFeedForwardTest, SilentShardIsUnavailableAndNotTheClientsDeadline) {
+  Start({&first_, &second_});
+  second_.failure_code = grpc::StatusCode::DEADLINE_EXCEEDED;
+  second_.failures = 1;
+  EXPECT_EQ(Add(1).code(), StatusCode::kUnavailable);
+}
+
 TEST_F(RemoteFeedForwardTest, EverySliceHasExactlyOneHome) {
   Start({&first_, &overlapping_});
   EXPECT_EQ(Add(1).code(), StatusCode::kUnavailable);

@@ -7,6 +7,9 @@
 
 #include <gtest/gtest.h>
 #include <httplib.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "platform/metrics/http_server.h"
 #include "platform/metrics/limits.h"
@@ -64,6 +67,30 @@ TEST_F(HttpServerTest, ServesMetricsAndHealth) {
   EXPECT_EQ(client.Get("/readyz")->status, 200);
   EXPECT_EQ(client.Get("/nothing")->status, 404);
   EXPECT_EQ(client.Post("/metrics", std::string(kMaxHttpBodyBytes + 1, 'x'), "text/plain")->status, 413);
+}
+
+TEST_F(HttpServerTest, IdleConnectionsDoNotHoldUpAProbe) {
+  ready_ = true;
+  const auto server = HttpServer::Start(Options());
+  ASSERT_TRUE(server.ok());
+  const std::string& address = (*server)->address();
+  const int port = std::stoi(address.substr(address.rfind(':') + 1));
+  std::vector<int> idle;
+  for (size_t i = 0; i + 1 < kHttpThreads; ++i) {
+    idle.push_back(socket(AF_INET, SOCK_STREAM, 0));
+    const sockaddr_in to{.sin_family = AF_INET,
+                         .sin_port = htons(static_cast<uint16_t>(port)),
+                         .sin_addr = {htonl(INADDR_LOOPBACK)},
+                         .sin_zero = {}};
+    ASSERT_EQ(connect(idle.back(), reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+    ASSERT_EQ(send(idle.back(), "GET /", 5, 0), 5);
+  }
+  httplib::Client client("http://" + address);
+  client.set_read_timeout(std::chrono::seconds(kHttpTimeoutS) / 2);
+  const auto probe = client.Get("/readyz");
+  ASSERT_TRUE(probe);
+  EXPECT_EQ(probe->status, 200);
+  for (const int descriptor : idle) close(descriptor);
 }
 
 TEST_F(HttpServerTest, APortInUseIsNamed) {
