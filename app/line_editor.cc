@@ -9,6 +9,7 @@
 
 #include <histedit.h>
 #include <langinfo.h>
+#include <poll.h>
 #include <unistd.h>
 
 namespace conclave::app {
@@ -20,6 +21,12 @@ constexpr int kHistoryLines = 1000;
 void UseUtf8() {
   std::setlocale(LC_CTYPE, "");
   if (std::string_view(nl_langinfo(CODESET)) != "UTF-8") std::setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+/// Nobody types a line in no time: what is there when one has just ended was pasted with it.
+bool MoreIsThere() {
+  pollfd input{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+  return poll(&input, 1, 0) == 1 && (input.revents & POLLIN) != 0;
 }
 
 }  // namespace
@@ -76,6 +83,22 @@ LineEditor::Input LineEditor::Read() {
     if (!std::getline(std::cin, line)) return {};
     return {Event::kLine, line};
   }
+  Input input = ReadLine();
+  const bool text = input.event == Event::kLine && !input.line.empty() && input.line.front() != '/';
+  while (text && MoreIsThere()) {
+    const Input next = ReadLine();
+    if (next.event == Event::kInterrupted) return next;
+    if (next.event == Event::kEnd) break;
+    if (next.line.starts_with('/')) {
+      el_push(state_->editor, (next.line + "\n").c_str());
+      break;
+    }
+    input.line += "\n" + next.line;
+  }
+  return input;
+}
+
+LineEditor::Input LineEditor::ReadLine() {
   int count = 0;
   const char* text = el_gets(state_->editor, &count);
   if (text == nullptr || count <= 0) {

@@ -21,10 +21,13 @@ class LineEditor {
     std::string line;
   };
 
-  /// The next line without its end; kInterrupted for Ctrl-C, kEnd for Ctrl-D or the end of the pipe.
+  /// The next line without its end; kInterrupted for Ctrl-C, kEnd for Ctrl-D or the end of the pipe. Lines
+  /// that are pasted into a terminal together are one, up to a line that begins with '/'.
   Input Read();
 
  private:
+  Input ReadLine();
+
   struct State;
   std::unique_ptr<State> state_;
 };
