@@ -7,7 +7,9 @@
 namespace conclave::platform {
 
 Metrics::Metrics() : registry_(std::make_shared<prometheus::Registry>()) {}
-Metrics::~Metrics() = default;
+// Who used them last may have ended where the thread sanitizer does not look (a library that is not built
+// with it).
+Metrics::~Metrics() { std::lock_guard lock(mutex_); }
 
 MetricLabels Metrics::BoundedLabelsLocked(const std::string& name, const MetricLabels& labels) {
   auto& known = series_[name];
