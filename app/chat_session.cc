@@ -8,6 +8,9 @@
 namespace conclave::app {
 namespace {
 
+/// The router takes 1,024 messages.
+constexpr size_t kMostTurns = 500;
+
 v1::ChatMessage Message(v1::Role role, const std::string& content) {
   v1::ChatMessage message;
   message.set_role(role);
@@ -20,13 +23,10 @@ v1::ChatMessage Message(v1::Role role, const std::string& content) {
 ChatSession::ChatSession(std::shared_ptr<grpc::Channel> channel, Options options)
     : options_(std::move(options)),
       router_(v1::RouterService::NewStub(channel)),
-      feedback_(v1::FeedbackService::NewStub(channel)) {
-  Reset();
-}
+      feedback_(v1::FeedbackService::NewStub(channel)) {}
 
 void ChatSession::Reset() {
-  messages_.clear();
-  if (!options_.system.empty()) messages_.push_back(Message(v1::ROLE_SYSTEM, options_.system));
+  turns_.clear();
   last_response_id_.clear();
   last_vote_token_.clear();
 }
@@ -34,24 +34,29 @@ void ChatSession::Reset() {
 Result<Answer> ChatSession::Say(const std::string& text, const OnText& on_text, Interrupts& interrupts) {
   if (!IsValidUtf8(text)) return InvalidArgument("the message is not valid UTF-8");
   forgotten_turns_ = 0;
-  auto answer = Ask(text, on_text, interrupts);
-  while (answer.status().code() == StatusCode::kOutOfRange && ForgetOldestTurn()) {
-    answer = Ask(text, on_text, interrupts);
+  const size_t turns = turns_.size();
+  size_t left_out = turns > kMostTurns ? turns - kMostTurns : 0;
+  auto answer = Ask(text, left_out, on_text, interrupts);
+  while (answer.status().code() == StatusCode::kOutOfRange && left_out < turns) {
+    answer = Ask(text, ++left_out, on_text, interrupts);
   }
+  if (!answer.ok()) return answer;
+  turns_.erase(turns_.begin(), turns_.begin() + static_cast<std::ptrdiff_t>(left_out));
+  forgotten_turns_ = left_out;
+  turns_.push_back({.question = text, .answer = answer->text});
+  last_response_id_ = answer->started.response_id();
+  last_vote_token_ = answer->finished.vote_token();
   return answer;
 }
 
-bool ChatSession::ForgetOldestTurn() {
-  const auto first = messages_.begin() + (options_.system.empty() ? 0 : 1);
-  if (messages_.end() - first < 2) return false;
-  messages_.erase(first, first + 2);
-  ++forgotten_turns_;
-  return true;
-}
-
-Result<Answer> ChatSession::Ask(const std::string& text, const OnText& on_text, Interrupts& interrupts) {
+Result<Answer> ChatSession::Ask(const std::string& text, size_t left_out, const OnText& on_text,
+                                Interrupts& interrupts) {
   v1::ChatRequest request;
-  for (const auto& message : messages_) *request.add_messages() = message;
+  if (!options_.system.empty()) *request.add_messages() = Message(v1::ROLE_SYSTEM, options_.system);
+  for (size_t turn = left_out; turn < turns_.size(); ++turn) {
+    *request.add_messages() = Message(v1::ROLE_USER, turns_[turn].question);
+    *request.add_messages() = Message(v1::ROLE_ASSISTANT, turns_[turn].answer);
+  }
   *request.add_messages() = Message(v1::ROLE_USER, text);
   *request.mutable_sampling() = options_.sampling;
   request.set_collection(options_.collection);
@@ -61,11 +66,6 @@ Result<Answer> ChatSession::Ask(const std::string& text, const OnText& on_text, 
   interrupts.SetAction([&context] { context.TryCancel(); });
   auto answer = AskChat(*router_, context, request, on_text);
   interrupts.SetAction({});
-  if (!answer.ok()) return answer;
-  messages_.push_back(Message(v1::ROLE_USER, text));
-  messages_.push_back(Message(v1::ROLE_ASSISTANT, answer->text));
-  last_response_id_ = answer->started.response_id();
-  last_vote_token_ = answer->finished.vote_token();
   return answer;
 }
 

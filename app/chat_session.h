@@ -26,7 +26,7 @@ class ChatSession {
 
   /// Sends a message and streams the answer to `on_text`; Ctrl-C (through `interrupts`) cancels it, which is
   /// an error CANCELLED. Only a finished answer becomes part of the conversation. Where the conversation no
-  /// longer fits the model's context, its oldest turns are forgotten.
+  /// longer fits the model's context, its oldest turns are left out, and forgotten once there is an answer.
   Result<Answer> Say(const std::string& text, const OnText& on_text, Interrupts& interrupts);
 
   /// How many turns (a question and its answer) the last Say forgot.
@@ -38,13 +38,18 @@ class ChatSession {
   void Reset();
 
  private:
-  Result<Answer> Ask(const std::string& text, const OnText& on_text, Interrupts& interrupts);
-  bool ForgetOldestTurn();
+  struct Turn {
+    std::string question;
+    std::string answer;
+  };
+
+  /// Sends the conversation without its first `left_out` turns.
+  Result<Answer> Ask(const std::string& text, size_t left_out, const OnText& on_text, Interrupts& interrupts);
 
   Options options_;
   std::unique_ptr<v1::RouterService::StubInterface> router_;
   std::unique_ptr<v1::FeedbackService::StubInterface> feedback_;
-  std::vector<v1::ChatMessage> messages_;  // the system message, if any, then turns of two
+  std::vector<Turn> turns_;
   size_t forgotten_turns_ = 0;
   std::string last_response_id_;
   std::string last_vote_token_;

@@ -44,10 +44,10 @@ Status Scheduler::Check(SequenceRequest& request) const {
   if (request.max_tokens == 0) request.max_tokens = kDefaultMaxTokens;
   request.max_tokens = std::min(request.max_tokens, context_ - prompt);
   if (engine::KvBlocksFor(prompt + request.max_tokens) > pool_.total_blocks()) {
-    return ResourceExhausted("a prompt of " + std::to_string(prompt) + " tokens with an answer of up to " +
-                             std::to_string(request.max_tokens) + " never fits into the key-value cache of " +
-                             std::to_string(pool_.total_blocks() * engine::kKvBlockTokens) +
-                             " tokens; ask for fewer tokens or raise limits.kv_bytes");
+    return OutOfRange("a prompt of " + std::to_string(prompt) + " tokens with an answer of up to " +
+                      std::to_string(request.max_tokens) + " never fits into the key-value cache of " +
+                      std::to_string(pool_.total_blocks() * engine::kKvBlockTokens) +
+                      " tokens; ask for fewer tokens or raise limits.kv_bytes");
   }
   return engine::Validate(request.sampling, vocabulary_);
 }

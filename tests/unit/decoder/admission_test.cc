@@ -44,7 +44,7 @@ TEST_F(AdmissionTest, RefusesAnIdThatTheStreamUses) {
 TEST_F(AdmissionTest, RefusesWhatNeverFitsTheCache) {
   Restart({}, 4);
   const Status status = Admit(1, 100, 29);
-  EXPECT_EQ(status.code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(status.code(), StatusCode::kOutOfRange);
   EXPECT_EQ(status.retry_after_ms(), 0) << "coming again does not help";
   EXPECT_TRUE(Admit(1, 100, 28).ok());
 }

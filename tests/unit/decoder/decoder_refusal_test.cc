@@ -86,9 +86,9 @@ TEST_F(DecoderRefusalTest, PromptsThatAreNone) {
   ExpectInvalid([](v1::AdmitSequence& s) { s.clear_prompt_token_ids(); }, "prompt is empty");
   ExpectInvalid([](v1::AdmitSequence& s) { s.set_prompt_token_ids(1, 48); }, "token id 48");
   ExpectInvalid([](v1::AdmitSequence& s) { s.set_prompt_token_ids(1, -1); }, "token id -1");
-  ExpectInvalid(
+  ExpectRefused(
       [](v1::AdmitSequence& s) { s.mutable_prompt_token_ids()->Resize(static_cast<int>(kLongContext), 1); },
-      "context");
+      grpc::StatusCode::OUT_OF_RANGE, "context");
 }
 
 TEST_F(DecoderRefusalTest, IdThatTheStreamUses) {
