@@ -23,10 +23,13 @@ void UseUtf8() {
   if (std::string_view(nl_langinfo(CODESET)) != "UTF-8") std::setlocale(LC_CTYPE, "C.UTF-8");
 }
 
-/// Nobody types a line in no time: what is there when one has just ended was pasted with it.
-bool MoreIsThere() {
+/// Nobody begins a line this soon after another one: it was pasted with it. Pasted text comes in pieces.
+constexpr int kPasteGapMs = 20;
+constexpr size_t kMostPastedBytes = 1 << 20;
+
+bool MoreIsThere(int wait_ms) {
   pollfd input{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
-  return poll(&input, 1, 0) == 1 && (input.revents & POLLIN) != 0;
+  return poll(&input, 1, wait_ms) == 1 && (input.revents & POLLIN) != 0;
 }
 
 }  // namespace
@@ -83,18 +86,16 @@ LineEditor::Input LineEditor::Read() {
     if (!std::getline(std::cin, line)) return {};
     return {Event::kLine, line};
   }
+  const bool typed_ahead = MoreIsThere(0);
   Input input = ReadLine();
   const bool text = input.event == Event::kLine && !input.line.empty() && input.line.front() != '/';
-  while (text && MoreIsThere()) {
+  while (text && !typed_ahead && input.line.size() < kMostPastedBytes && MoreIsThere(kPasteGapMs)) {
     const Input next = ReadLine();
     if (next.event == Event::kInterrupted) return next;
     if (next.event == Event::kEnd) break;
-    if (next.line.starts_with('/')) {
-      el_push(state_->editor, (next.line + "\n").c_str());
-      break;
-    }
     input.line += "\n" + next.line;
   }
+  while (!input.line.empty() && input.line.back() == '\n') input.line.pop_back();
   return input;
 }
 

@@ -22,7 +22,8 @@ class LineEditor {
   };
 
   /// The next line without its end; kInterrupted for Ctrl-C, kEnd for Ctrl-D or the end of the pipe. Lines
-  /// that are pasted into a terminal together are one, up to a line that begins with '/'.
+  /// that are pasted into a terminal together are one, unless the first begins with '/' or something was
+  /// typed ahead.
   Input Read();
 
  private:

@@ -1,4 +1,4 @@
-"""A conversation in a terminal: what is typed, what is pasted, and Ctrl-C."""
+"""A conversation in a terminal: what is typed and what is pasted."""
 
 import json
 import os
@@ -6,14 +6,13 @@ import pty
 import re
 import subprocess
 import threading
-import time
 
 import pytest
 
 from support.router_client import LIMIT_S
-from support.time_limits import scaled
 
 PROMPT = "> "
+FLAGS = ("--json", "--temperature", "0", "--max-tokens", "4")
 
 
 class Terminal:
@@ -57,27 +56,38 @@ class Terminal:
 
 @pytest.fixture
 def terminal(program, home, server):
-    opened = Terminal([program, "chat", "--connect", server.address, "--json", "--temperature", "0", "--max-tokens",
-                       "4"], home.environment())
-    opened.wait_for(PROMPT)
-    yield opened
-    opened.end()
+    opened = Terminal([program, "chat", "--connect", server.address, *FLAGS], home.environment())
+    try:
+        opened.wait_for(PROMPT)
+        yield opened
+    finally:
+        opened.end()
 
 
 def answers(terminal: Terminal, count: int) -> list[dict]:
     return [json.loads(line) for line in terminal.wait_for(r'\{"[^\r\n]*\}', count)]
 
 
-def test_lines_pasted_together_are_one_question(terminal):
-    terminal.type("What is this?\nint main() {}\n")
-    assert len(answers(terminal, 1)) == 1
-    time.sleep(scaled(0.5))
-    assert len(answers(terminal, 1)) == 1, "the second line was no question of its own"
-
-
-def test_a_command_behind_a_question_is_a_command(terminal):
-    terminal.type("Hello\n/help\n")
-    assert len(answers(terminal, 1)) == 1
+def leave(terminal: Terminal) -> None:
+    terminal.type("/help\n")
     terminal.wait_for("/rate good")
     terminal.type("/quit\n")
     assert terminal.process.wait(timeout=LIMIT_S) == 0
+
+
+def test_lines_pasted_together_are_one_question(conclave, server, terminal):
+    question = "Repeat this word:\n/elephant"
+    expected = conclave("chat", "--connect", server.address, *FLAGS, question)
+    terminal.type(question + "\n")
+    [answer] = answers(terminal, 1)
+    leave(terminal)
+    assert len(answers(terminal, 1)) == 1, "the second line was no question of its own"
+    assert answer["text"] == json.loads(expected.stdout)["text"]
+
+
+def test_lines_typed_one_by_one_are_questions(terminal):
+    terminal.type("Hello\n")
+    answers(terminal, 1)
+    terminal.type("Hello again\n")
+    assert len(answers(terminal, 2)) == 2
+    leave(terminal)
