@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "app/thread_room.h"
 #include "platform/log/log.h"
 #include "platform/rpc/channels.h"
 #include "platform/rpc/limits.h"
@@ -47,6 +48,7 @@ Status WaitUntilConnected(grpc::Channel& channel, const std::string& address) {
 Result<std::unique_ptr<Connection>> Connection::Open(const CommonFlags& flags, Services services) {
   CONCLAVE_ASSIGN_OR_RETURN(platform::Config config, flags.LoadConfig());
   if (flags.connect.empty()) return Start(std::move(config), services);
+  CONCLAVE_RETURN_IF_ERROR(CheckThreadRoom(kLibraryThreads));
   std::unique_ptr<Connection> connection(new Connection);
   CONCLAVE_ASSIGN_OR_RETURN(
       connection->channel_,

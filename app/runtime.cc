@@ -21,8 +21,6 @@ namespace conclave::app {
 namespace {
 
 constexpr std::chrono::milliseconds kShutdownGrace{500};
-/// What gRPC, CAF, RocksDB and the HTTP server start between them, rounded up.
-constexpr int kLibraryThreads = 48;
 
 bool Needs(const platform::ProcessConfig& process, std::string_view service) {
   return std::find(process.services.begin(), process.services.end(), service) != process.services.end();
@@ -50,7 +48,7 @@ Runtime::Runtime(const platform::Config& config, const platform::ProcessConfig& 
 Result<std::unique_ptr<Runtime>> Runtime::Start(const platform::Config& config, const std::string& process,
                                                 bool listen, const Progress& progress) {
   CONCLAVE_ASSIGN_OR_RETURN(const platform::ProcessConfig* found, config.ProcessNamed(process));
-  CONCLAVE_RETURN_IF_ERROR(CheckThreadRoom(kLibraryThreads));
+  CONCLAVE_RETURN_IF_ERROR(CheckThreadRoom(kLibraryThreads + 2 * static_cast<int>(config.threads)));
   std::unique_ptr<Runtime> runtime(new Runtime(config, *found));
   CONCLAVE_RETURN_IF_ERROR(runtime->OpenShared());
   CONCLAVE_RETURN_IF_ERROR(runtime->MakeModules(progress));

@@ -1,8 +1,8 @@
 #include "app/thread_room.h"
 
+#include <exception>
 #include <latch>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -15,10 +15,9 @@ Status CheckThreadRoom(int count) {
   try {
     threads.reserve(static_cast<size_t>(count));
     while (threads.size() < static_cast<size_t>(count)) threads.emplace_back([&] { counted.wait(); });
-  } catch (const std::system_error& error) {
+  } catch (const std::exception& error) {
     status = ResourceExhausted("the system gives this process " + std::to_string(threads.size()) +
-                               " more threads, and it needs " + std::to_string(count) + " (" +
-                               error.code().message() +
+                               " more threads, and it needs " + std::to_string(count) + " (" + error.what() +
                                "); raise the limits on processes and memory (ulimit -u, ulimit -v)");
   }
   counted.count_down();

@@ -30,6 +30,7 @@ rocksdb::Options ToRocksDbOptions(const DurableStoreOptions& options) {
   result.write_buffer_size = options.write_buffer_bytes;
   result.max_open_files = 256;
   result.max_background_jobs = 2;
+  result.max_file_opening_threads = 1;  // more are started without a look at whether the system gives them
   result.keep_log_file_num = 2;
   result.max_log_file_size = 1u << 20;
   result.info_log_level = rocksdb::WARN_LEVEL;
