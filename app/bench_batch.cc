@@ -77,7 +77,7 @@ void AddBenchBatch(CLI::App& bench, CommandRunner& chosen) {
   flags->Add(*command);
   command->add_option("--streams", flags->streams, "Sequences at once")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1024));
+      ->check(WholeNumber(1, 1024));
   AddSequenceLength(*command, flags->prompt, flags->tokens, 1);
   command->footer("Example: conclave bench batch --streams 16 --prompt-tokens 128 --tokens 64 --json");
   command->callback([flags, &chosen] { chosen = RunBench([flags] { return BenchBatch(*flags); }); });

@@ -85,10 +85,10 @@ void AddBenchDecode(CLI::App& bench, CommandRunner& chosen) {
   flags->Add(*command);
   command->add_option("--tokens,-n", flags->tokens, "Tokens to decode")
       ->capture_default_str()
-      ->check(CLI::Range(1, 100000));
+      ->check(WholeNumber(1, 100000));
   command->add_option("--prompt-tokens", flags->prompt, "Tokens before them")
       ->capture_default_str()
-      ->check(CLI::Range(1, 100000));
+      ->check(WholeNumber(1, 100000));
   command->footer("Example: conclave bench decode --threads 2 --json");
   command->callback([flags, &chosen] { chosen = RunBench([flags] { return BenchDecode(*flags); }); });
 }

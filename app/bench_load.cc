@@ -95,13 +95,13 @@ void AddBenchLoad(CLI::App& bench, CommandRunner& chosen) {
   flags->common.AddConnect(*command);
   command->add_option("--streams", flags->streams, "Clients at once")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1024));
+      ->check(WholeNumber(1, 1024));
   command->add_option("--rounds", flags->rounds, "Completions that each asks for, one after the other")
       ->capture_default_str()
-      ->check(CLI::Range(1, 100000));
+      ->check(WholeNumber(1, 100000));
   AddSequenceLength(*command, flags->prompt, flags->tokens, 2);
   command->add_option("--beside", flags->beside, "Measure beside one prompt of so many tokens")
-      ->check(CLI::Range(1, 100000));
+      ->check(WholeNumber(1, 100000));
   command->footer("Example: conclave bench load --streams 16 --connect 127.0.0.1:7400 --json");
   command->callback([flags, &chosen] { chosen = RunBench([flags] { return BenchLoad(*flags); }); });
 }

@@ -191,7 +191,7 @@ void AddBenchPipeline(CLI::App& bench, CommandRunner& chosen) {
   flags->Add(*command);
   command->add_option("--streams", flags->streams, "Sequences at once, one or more numbers")
       ->capture_default_str()
-      ->check(CLI::Range(1, 64));
+      ->check(WholeNumber(1, 64));
   AddSequenceLength(*command, flags->prompt, flags->tokens, 2);
   command->footer("Example: conclave bench pipeline --streams 1 8 32 --json");
   command->callback([flags, &chosen] { chosen = RunBench([flags] { return BenchPipeline(*flags); }); });

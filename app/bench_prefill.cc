@@ -67,7 +67,7 @@ void AddBenchPrefill(CLI::App& bench, CommandRunner& chosen) {
   flags->Add(*command);
   command->add_option("--tokens,-n", flags->tokens, "Tokens of the prompt")
       ->capture_default_str()
-      ->check(CLI::Range(1, 100000));
+      ->check(WholeNumber(1, 100000));
   command->footer("Example: conclave bench prefill --tokens 4096 --threads 2 --json");
   command->callback([flags, &chosen] { chosen = RunBench([flags] { return BenchPrefill(*flags); }); });
 }

@@ -12,17 +12,17 @@ void BenchFlags::Add(CLI::App& command) {
   common.AddJson(command);
   command.add_option("--repeats", repeats, "The median of so many runs is reported")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1000));
+      ->check(WholeNumber(1, 1000));
 }
 
 void AddSequenceLength(CLI::App& command, int64_t& prompt, int64_t& tokens, int64_t least_tokens) {
   constexpr int64_t kMostTokens = 100'000;
   command.add_option("--prompt-tokens", prompt, "Prompt tokens of each")
       ->capture_default_str()
-      ->check(CLI::Range(int64_t{1}, kMostTokens));
+      ->check(WholeNumber(1, kMostTokens));
   command.add_option("--tokens,-n", tokens, "Answer tokens of each")
       ->capture_default_str()
-      ->check(CLI::Range(least_tokens, kMostTokens));
+      ->check(WholeNumber(least_tokens, kMostTokens));
 }
 
 void PrintFigure(const BenchFigure& figure, bool json) {

@@ -168,7 +168,7 @@ void AddChatCommand(CLI::App& program, CommandRunner& chosen) {
   command->add_option("--system", flags->system, "A system message; \"\" leaves it to the model's template")
       ->capture_default_str();
   command->add_option("--collection", flags->collection, "Answer from the passages found in this collection");
-  command->add_option("--top-n", flags->top_n, "How many passages (default 3)")->check(CLI::Range(0, 20));
+  command->add_option("--top-n", flags->top_n, "How many passages (default 3)")->check(WholeNumber(0, 20));
   command->footer(
       "Examples:\n  conclave chat \"What is the capital of France?\"\n  conclave chat --collection notes");
   command->callback([flags, &chosen] {

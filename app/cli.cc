@@ -1,13 +1,26 @@
 #include "app/cli.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <iostream>
+#include <system_error>
 #include <utility>
 
 #include <unistd.h>
 
 namespace conclave::app {
+
+CLI::Validator WholeNumber(uint64_t least, uint64_t most) {
+  const auto check = [least, most](std::string& text) -> std::string {
+    uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool decimal = end == text.data() + text.size() && (text == "0" || text[0] != '0');
+    if (error == std::errc() && decimal && value >= least && value <= most) return {};
+    return "'" + text + "' is no whole number from " + std::to_string(least) + " to " + std::to_string(most);
+  };
+  return {check, "UINT"};
+}
 
 CLI::Validator NotEmpty() {
   return {[](std::string& text) { return std::string(text.empty() ? "it is empty" : ""); }, ""};
@@ -17,7 +30,7 @@ void CommonFlags::AddModel(CLI::App& command) {
   command.add_option("--model,-m", model,
                      "A model's name, a .gguf file, or a folder with config.json and .safetensors");
   command.add_option("--threads,-t", threads, "Engine threads; 0: one for each processor")
-      ->check(CLI::Range(0, 1024));
+      ->check(WholeNumber(0, 1024));
   command.add_option("--config", config_file, "A configuration file (YAML)");
 }
 

@@ -32,6 +32,9 @@ struct CommonFlags {
   Result<platform::Config> LoadConfig() const;
 };
 
+/// Takes decimal digits from `least` to `most`: the parser itself would take -1 and octal numbers too.
+CLI::Validator WholeNumber(uint64_t least, uint64_t most);
+
 /// Refuses an empty value, which is mostly a variable of a script that was not set.
 CLI::Validator NotEmpty();
 

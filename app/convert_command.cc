@@ -155,7 +155,7 @@ void AddQuantize(CLI::App& convert, CommandRunner& chosen) {
                     "Allow a model that is quantised already; its errors stay, and new ones add up");
   command->add_flag("--force", flags->force, "Replace OUT if it exists");
   command->add_option("--threads,-t", flags->common.threads, "Engine threads; 0: one for each processor")
-      ->check(CLI::Range(0, 1024));
+      ->check(WholeNumber(0, 1024));
   flags->common.AddJson(*command);
   command->add_option("IN", flags->in, "A .gguf file, or a model's name")->required();
   command->add_option("OUT", flags->out, "The .gguf file to write")->required();

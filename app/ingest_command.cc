@@ -49,8 +49,10 @@ Result<std::vector<std::string>> FilesBelow(const std::string& folder) {
   std::error_code error;
   for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     at = it->path().string();
-    std::error_code gone;
-    if (!it->is_regular_file(gone)) continue;
+    std::error_code reason;
+    const bool is_file = it->is_regular_file(reason);
+    if (reason == std::errc::permission_denied) return Unreadable(at, reason.message());
+    if (!is_file) continue;
     CONCLAVE_RETURN_IF_ERROR(CheckReadable(at));
     files.push_back(at);
   }

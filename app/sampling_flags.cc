@@ -1,27 +1,9 @@
 #include "app/sampling_flags.h"
 
-#include <charconv>
 #include <limits>
 #include <string>
-#include <system_error>
 
 namespace conclave::app {
-namespace {
-
-/// Decimal digits from `least` to `most`: the parser itself would take -1 and octal numbers too.
-CLI::Validator WholeNumber(uint64_t least, uint64_t most) {
-  const auto check = [least, most](std::string& text) -> std::string {
-    uint64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    const bool decimal = end == text.data() + text.size() && (text == "0" || text[0] != '0');
-    if (error == std::errc() && decimal && value >= least && value <= most) return {};
-    return "'" + text + "' is no whole number from " + std::to_string(least) + " to " + std::to_string(most);
-  };
-  return {check, "UINT"};
-}
-
-}  // namespace
-
 void SamplingFlags::Add(CLI::App& command) {
   constexpr uint64_t kMost32 = std::numeric_limits<uint32_t>::max();
   constexpr uint64_t kMost64 = std::numeric_limits<uint64_t>::max();

@@ -76,7 +76,7 @@ void AddSearchCommand(CLI::App& program, CommandRunner& chosen) {
   command->add_option("--collection,-c", flags->collection, "Where to look")->required();
   command->add_option("--top,-n", flags->top_n, "How many passages")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1000));
+      ->check(WholeNumber(1, 1000));
   command->add_option("--config", flags->common.config_file, "A configuration file (YAML)");
   flags->common.AddConnect(*command);
   flags->common.AddJson(*command);

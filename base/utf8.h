@@ -21,7 +21,7 @@ size_t IncompleteUtf8Suffix(std::string_view text);
 std::string ReplaceInvalidUtf8(std::string_view text);
 
 /// `text` with every byte of an ill-formed part as "\xFF", in hexadecimal: names stay apart that replacement
-/// would make equal.
+/// would make equal, unless one spells such an escape out.
 std::string EscapeInvalidUtf8(std::string_view text);
 
 }  // namespace conclave

@@ -31,7 +31,7 @@ TEST(SamplingParamsTest, RangesAreAsDocumented) {
   ExpectRange(&P::temperature, "temperature", {0, 100}, {-0.01, 100.01, kNan, kInfinity});
   ExpectRange(&P::top_p, "top_p", {1e-9, 1}, {0, -0.1, 1.01, kNan});
   ExpectRange(&P::min_p, "min_p", {0, 1}, {-0.01, 1.01, kNan});
-  ExpectRange(&P::repetition_penalty, "repetition_penalty", {0.01, 10}, {0, -1, 10.1, kNan});
+  ExpectRange(&P::repetition_penalty, "repetition_penalty", {0.01, 10}, {0, 1e-38, 0.0099, -1, 10.1, kNan});
   ExpectRange(&P::frequency_penalty, "frequency_penalty", {-2, 2}, {-2.1, 2.1, kNan});
   ExpectRange(&P::presence_penalty, "presence_penalty", {-2, 2}, {-2.1, 2.1, -kInfinity});
 }
