@@ -88,6 +88,15 @@ struct Avx512 {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(words));
   }
 
+  /// The pairs (low, high) of numbers that RoundBrain has rounded, as bits.
+  static Floats JoinBrain(Floats low, Floats high) {
+    const __m512i lower = _mm512_srli_epi32(_mm512_castps_si512(low), 16);
+    return _mm512_castsi512_ps(_mm512_or_si512(lower, _mm512_castps_si512(high)));
+  }
+  /// Lanes that hold something else than numbers.
+  static Floats LoadBits(const void* p) { return _mm512_castsi512_ps(_mm512_loadu_si512(p)); }
+  static void StoreBits(void* p, Floats x) { _mm512_storeu_si512(p, _mm512_castps_si512(x)); }
+
   static float FirstLane(Floats x) { return _mm512_cvtss_f32(x); }
 
   // Sums and maxima are taken in a fixed tree: lanes 8 apart, 4 apart, 2 apart, 1 apart.

@@ -102,10 +102,10 @@ struct AttentionTiles {
     }
   }
 
-  /// Turns all active queries' scores into weights; with `kBrain` they are rounded to bfloat16.
+  /// Turns scores of the active queries [from, to) into weights; with `kBrain` they are rounded to bfloat16.
   template <bool kBrain>
-  static void WeighAll(const AttentionTask& task, AttentionTile& queries, KeyTile& tile) {
-    for (int q = 0; q < tile.active; ++q) Weigh<kBrain>(task.scale, tile, q, queries, tile.index[q]);
+  static void WeighAll(const AttentionTask& task, AttentionTile& queries, KeyTile& tile, int from, int to) {
+    for (int q = from; q < to; ++q) Weigh<kBrain>(task.scale, tile, q, queries, tile.index[q]);
   }
 
  private:

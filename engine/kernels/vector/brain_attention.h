@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine/kernels/vector/attention_tiles.h"
+#include "engine/kernels/vector/lane_queries.h"
 
 // Attention over keys and values stored as pairs of bfloat16 numbers (attention_task.h), for any vector type
 // V. Queries and weights are rounded to bfloat16 too, so that one instruction (vdpbf16ps) multiplies two
@@ -12,6 +13,8 @@ struct BrainAttention {
   using Floats = typename V::Floats;
   using Words = typename V::Words;
   using Tiles = AttentionTiles<V>;
+  using Lanes = LaneQueries<V>;
+  using Turned = typename Lanes::Queries;
   static constexpr int kKeyVectors = kTileKeys / V::kLanes;
   static constexpr int kDimVectors = kTileDims / V::kLanes;
   static constexpr int kMostPairs = kMostPairedHeadDim / 2;
@@ -62,20 +65,24 @@ struct BrainAttention {
     }
   }
 
-  /// Fills `weight` of the active queries with their dot products; what lies beyond the tile's keys is of no
-  /// use.
-  static void Score(const AttentionTask& task, const Queries& queries, KeyTile& tile) {
+  static const std::byte* KeysOf(const AttentionTask& task, const KeyTile& tile) {
+    return task.key_blocks[tile.block] + tile.in_block * 4;
+  }
+
+  /// Fills `weight` of the active queries [from, to) with their dot products; what lies beyond the tile's
+  /// keys is of no use.
+  static void Score(const AttentionTask& task, const Queries& queries, KeyTile& tile, int from, int to) {
     constexpr int kGroup = V::kScoreQueries;
     const int64_t stride = task.block_tokens * 4;
-    const std::byte* keys = task.key_blocks[tile.block] + tile.in_block * 4;
+    const std::byte* keys = KeysOf(task, tile);
     const uint32_t* query[kTileQueries];
-    for (int q = 0; q < tile.active; ++q) query[q] = queries.pairs[tile.index[q]];
+    for (int q = from; q < to; ++q) query[q] = queries.pairs[tile.index[q]];
     const int64_t pairs = task.head_dim / 2;
-    int q = 0;
-    for (; q + kGroup <= tile.active; q += kGroup) {
+    int q = from;
+    for (; q + kGroup <= to; q += kGroup) {
       DotKeys<kGroup>(query + q, pairs, keys, stride, tile.weight + q);
     }
-    for (; q < tile.active; ++q) DotKeys<1>(query + q, pairs, keys, stride, tile.weight + q);
+    for (; q < to; ++q) DotKeys<1>(query + q, pairs, keys, stride, tile.weight + q);
   }
 
   /// Some queries of a tile that attend to the same of its keys.
@@ -168,16 +175,46 @@ struct BrainAttention {
     }
   }
 
+  /// Scores and weighs all active queries: with a query a lane where a whole group of them sees the whole
+  /// tile, else with a key a lane.
+  static void WeighAll(const AttentionTask& task, const Queries& queries, const Turned& turned,
+                       AttentionTile& all, KeyTile& tile) {
+    for (int q = 0; q < tile.active;) {
+      if constexpr (Lanes::kUsable) {
+        if (Lanes::WholeGroup(tile, q)) {
+          Lanes::Weigh(task, turned, KeysOf(task, tile), all, tile, q);
+          q += V::kLanes;
+          continue;
+        }
+      }
+      const int group_end = q + V::kLanes - tile.index[q] % V::kLanes;
+      const int end = group_end < tile.active ? group_end : tile.active;
+      Score(task, queries, tile, q, end);
+      Tiles::template WeighAll<true>(task, all, tile, q, end);
+      q = end;
+    }
+  }
+
+  static void Turn(const AttentionTask& task, const AttentionTile& tile, const Queries& queries,
+                   Turned& out) {
+    if constexpr (Lanes::kUsable) {
+      for (int group = 0; (group + 1) * V::kLanes <= tile.count; ++group) {
+        Lanes::Turn(queries.pairs, task.head_dim / 2, group, out);
+      }
+    }
+  }
+
   static void Run(const AttentionTask& task) {
     AttentionTile tile;
     Queries queries;
+    Turned turned;
     KeyTile keys;
     for (int64_t first = 0; first < task.query_rows * task.heads; first += kTileQueries) {
       Tiles::FillTile(task, first, tile);
       RoundQueries(task, tile, queries);
+      Turn(task, tile, queries, turned);
       Tiles::ForEachTile(task, tile, keys, [&](KeyTile& now) {
-        Score(task, queries, now);
-        Tiles::template WeighAll<true>(task, tile, now);
+        WeighAll(task, queries, turned, tile, now);
         AddAllValues(task, tile, now);
       });
       Tiles::Normalise(task, tile);

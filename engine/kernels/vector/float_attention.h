@@ -177,7 +177,7 @@ struct FloatAttention {
       Tiles::FillTile(task, first, queries);
       Tiles::ForEachTile(task, queries, tile, [&](KeyTile& now) {
         Score(task, queries, now);
-        Tiles::template WeighAll<false>(task, queries, now);
+        Tiles::template WeighAll<false>(task, queries, now, 0, now.active);
         AddAllValues(task, queries, now);
       });
       Tiles::Normalise(task, queries);
