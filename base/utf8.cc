@@ -45,6 +45,20 @@ Sequence ReadSequence(std::string_view text, size_t at) {
   return {.length = expected, .valid = true};
 }
 
+/// A copy in which `append_other(out, ill_formed_part)` stands for what is ill-formed.
+template <typename AppendOther>
+std::string Repair(std::string_view text, const AppendOther& append_other) {
+  std::string out;
+  out.reserve(text.size());
+  for (size_t at = 0; at < text.size();) {
+    const Sequence sequence = ReadSequence(text, at);
+    const std::string_view part = text.substr(at, sequence.length);
+    sequence.valid ? void(out.append(part)) : append_other(out, part);
+    at += sequence.length;
+  }
+  return out;
+}
+
 }  // namespace
 
 size_t ValidUtf8Prefix(std::string_view text) {
@@ -66,24 +80,6 @@ size_t IncompleteUtf8Suffix(std::string_view text) {
   }
   return 0;
 }
-
-namespace {
-
-/// A copy in which `append_other(out, ill_formed_part)` stands for what is ill-formed.
-template <typename AppendOther>
-std::string Repair(std::string_view text, const AppendOther& append_other) {
-  std::string out;
-  out.reserve(text.size());
-  for (size_t at = 0; at < text.size();) {
-    const Sequence sequence = ReadSequence(text, at);
-    const std::string_view part = text.substr(at, sequence.length);
-    sequence.valid ? void(out.append(part)) : append_other(out, part);
-    at += sequence.length;
-  }
-  return out;
-}
-
-}  // namespace
 
 std::string ReplaceInvalidUtf8(std::string_view text) {
   return Repair(text, [](std::string& out, std::string_view) { out.append("\xEF\xBF\xBD"); });

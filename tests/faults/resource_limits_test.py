@@ -4,7 +4,6 @@ import resource
 
 import pytest
 
-
 STACK_BYTES = 8 << 20
 
 

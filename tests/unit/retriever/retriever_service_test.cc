@@ -99,8 +99,8 @@ class RetrieverServiceTest : public ::testing::Test {
   std::unique_ptr<v1::RetrieverService::Stub> stub_;
 };
 
-/// More than one transaction's worth of text. gRPC is not built with the thread sanitizer, which looks at
-/// every byte that it wrote.
+/// A large document; smaller with the thread sanitizer, which stops at every byte that gRPC, not built with
+/// it, wrote.
 #if defined(__SANITIZE_THREAD__)
 constexpr size_t kHugeBytes = 64 << 10;
 #else
