@@ -23,6 +23,8 @@ struct RateFlags {
   std::string other_vote_token;
 };
 
+bool IsComparison(const std::string& vote) { return vote == "better" || vote == "worse" || vote == "tie"; }
+
 /// --vote good|bad|1..5|better|worse|tie, or --correction.
 Status FillVote(const RateFlags& flags, v1::Vote& vote) {
   if (!flags.correction.empty()) {
@@ -38,7 +40,7 @@ Status FillVote(const RateFlags& flags, v1::Vote& vote) {
     vote.set_stars(static_cast<uint32_t>(text[0] - '0'));
     return Status::Ok();
   }
-  if (text != "better" && text != "worse" && text != "tie") {
+  if (!IsComparison(text)) {
     return InvalidArgument("--vote is '" + text +
                            "'; say good, bad, 1 to 5, or better, worse or tie with --other");
   }
@@ -92,7 +94,7 @@ void AddRateCommand(CLI::App& program, CommandRunner& chosen) {
     if (flags->vote.empty() == flags->correction.empty()) {
       throw CLI::ValidationError("give --vote or --correction, and only one of them");
     }
-    const bool compares = flags->vote == "better" || flags->vote == "worse" || flags->vote == "tie";
+    const bool compares = IsComparison(flags->vote);
     if (compares != !flags->other_response_id.empty() || compares != !flags->other_vote_token.empty()) {
       throw CLI::ValidationError(
           "better, worse and tie need --other and --other-token; no other vote has them");
