@@ -9,6 +9,7 @@
 #include "engine/kernels/attention_task.h"
 #include "engine/kernels/packed_matrix.h"
 #include "engine/model/architecture.h"
+#include "engine/tensor/aligned_vector.h"
 
 namespace conclave::engine {
 
@@ -20,10 +21,10 @@ namespace conclave::engine {
 struct QuantisedRows {
   int64_t rows = 0;
   int64_t columns = 0;
-  std::vector<int8_t> q;      ///< [rows, blocks * 32]
-  std::vector<float> scales;  ///< [rows, blocks]
-  std::vector<float> sums;    ///< [rows, blocks]: d * (q_0 + ... + q_31), for weights with an offset
-  std::vector<int32_t>
+  AlignedVector<int8_t> q;      ///< [rows, blocks * 32]
+  AlignedVector<float> scales;  ///< [rows, blocks]
+  AlignedVector<float> sums;    ///< [rows, blocks]: d * (q_0 + ... + q_31), for weights with an offset
+  AlignedVector<int32_t>
       half_sums;  ///< [rows, blocks * 2]: q_0 + ... + q_15 and q_16 + ... + q_31, for zero points
 
   int64_t blocks() const { return (columns + kActivationBlock - 1) / kActivationBlock; }

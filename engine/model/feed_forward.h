@@ -12,6 +12,7 @@
 #include "engine/model/activation_observer.h"
 #include "engine/model/architecture.h"
 #include "engine/parallel/thread_pool.h"
+#include "engine/tensor/aligned_vector.h"
 
 namespace conclave::engine {
 
@@ -81,8 +82,8 @@ class FeedForwardShard {
   int64_t weight_bytes_ = 0;
   ActivationObserver* observer_ = nullptr;
   std::mutex compute_mutex_;
-  std::vector<float> inner_;                 ///< [slices][tokens][slice_width]
-  std::vector<float> up_;                    ///< the same
+  AlignedVector<float> inner_;               ///< [slices][tokens][slice_width]
+  AlignedVector<float> up_;                  ///< the same
   std::vector<QuantisedRows> inner_blocks_;  ///< one a slice
 };
 
@@ -98,7 +99,7 @@ class LocalFeedForward : public FeedForward {
 
  private:
   std::shared_ptr<FeedForwardShard> shard_;
-  std::vector<float> outputs_;
+  AlignedVector<float> outputs_;
 };
 
 }  // namespace conclave::engine

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "engine/kernels/kernels.h"
+#include "engine/tensor/aligned_vector.h"
 
 namespace conclave::engine {
 
@@ -24,7 +25,7 @@ class PreciseRows {
 
  private:
   QuantisedRows planes_;
-  std::vector<float> rest_;  ///< [rows, columns]
+  AlignedVector<float> rest_;  ///< [rows, columns]
 };
 
 /// out[t, r] = the product of weights' row r with token t of `x`, for r in [row_begin, row_end). `planes` is

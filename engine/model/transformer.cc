@@ -45,7 +45,7 @@ std::string BiasName(std::string weight) {
   return weight.replace(at, std::string::npos, ".bias");
 }
 
-void Grow(std::vector<float>& buffer, int64_t size) {
+void Grow(AlignedVector<float>& buffer, int64_t size) {
   if (buffer.size() < static_cast<size_t>(size)) buffer.resize(size);
 }
 

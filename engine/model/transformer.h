@@ -15,6 +15,7 @@
 #include "engine/model/precise_rows.h"
 #include "engine/model/rope.h"
 #include "engine/parallel/thread_pool.h"
+#include "engine/tensor/aligned_vector.h"
 
 namespace conclave::engine {
 
@@ -102,10 +103,10 @@ class Transformer {
 
   // Buffers of the step that runs, kept for the next one. [tokens, ...]
   int64_t tokens_ = 0;
-  std::vector<float> residual_, normed_, query_, key_, value_, attended_, cos_sin_;
+  AlignedVector<float> residual_, normed_, query_, key_, value_, attended_, cos_sin_;
   QuantisedRows blocks_;
   PreciseRows precise_;
-  std::vector<float> planes_;  ///< [2 * tokens, ...]: see PreciseRows
+  AlignedVector<float> planes_;  ///< [2 * tokens, ...]: see PreciseRows
 };
 
 }  // namespace conclave::engine

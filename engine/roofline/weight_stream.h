@@ -8,6 +8,7 @@
 #include "engine/kernels/kernels.h"
 #include "engine/model/language_model.h"
 #include "engine/model/precise_rows.h"
+#include "engine/tensor/aligned_vector.h"
 
 namespace conclave::engine {
 
@@ -56,7 +57,7 @@ class WeightStream {
   const Kernels& kernels_;
   std::vector<Region> regions_;      ///< in the order of the data flow; the head is the last
   std::map<int64_t, Input> inputs_;  ///< by width
-  std::vector<float> out_;
+  AlignedVector<float> out_;
 };
 
 }  // namespace conclave::engine

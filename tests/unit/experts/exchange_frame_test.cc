@@ -52,7 +52,7 @@ TEST(ExchangeFrameTest, ReadsBlocksAndTheirSums) {
   EXPECT_EQ(frame.input.x8, &frame.blocks);
   EXPECT_EQ(frame.blocks.q[31], 3);
   EXPECT_EQ(frame.blocks.q[32], -127);
-  EXPECT_EQ(frame.blocks.scales, std::vector<float>(4, 0.5f));
+  EXPECT_EQ(frame.blocks.scales, engine::AlignedVector<float>(4, 0.5f));
   EXPECT_EQ(frame.blocks.sums[0], 0.5f * 96);
   EXPECT_EQ(frame.blocks.sums[1], 0.5f * (31 * 3 - 127));
   EXPECT_EQ(frame.blocks.half_sums[2], 15 * 3 - 127);

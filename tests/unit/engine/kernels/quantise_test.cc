@@ -20,7 +20,7 @@ QuantisedRows Quantise(const Kernels& kernels, const std::vector<float>& x) {
 }
 
 template <typename T>
-bool SameBits(const std::vector<T>& a, const std::vector<T>& b) {
+bool SameBits(const AlignedVector<T>& a, const AlignedVector<T>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
 }
 
