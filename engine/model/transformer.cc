@@ -306,8 +306,9 @@ void Transformer::Attend(int64_t layer, std::span<const SequenceStep> steps, Thr
   int64_t batch_row = 0;
   for (const SequenceStep& step : steps) {
     const int64_t rows = static_cast<int64_t>(step.tokens.size());
-    for (int64_t row = 0; row < rows; row += kAttentionRows) {
-      for (int64_t head = 0; head < a.kv_heads; ++head) {
+    // Heads outside: threads that run side by side write other rows, not other parts of the same ones.
+    for (int64_t head = 0; head < a.kv_heads; ++head) {
+      for (int64_t row = 0; row < rows; row += kAttentionRows) {
         work.push_back({&step, batch_row + row, row, std::min(kAttentionRows, rows - row), head});
       }
     }
