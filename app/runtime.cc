@@ -169,6 +169,7 @@ bool Runtime::DrainAndStop() {
                        [](const auto& module) { return module->Drained(); });
   });
   server_->Shutdown(kShutdownGrace);
+  shared_->channels->local().Close();
   return drained;
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "platform/config/config.h"
+#include "platform/rpc/local_streams.h"
 
 namespace conclave::platform {
 
@@ -45,6 +46,9 @@ class ChannelRegistry {
   /// Whether the service's first address is in this process.
   bool IsInProcess(const std::string& service) const;
 
+  /// What services of this process offer to each other without gRPC. Close it before they go.
+  LocalStreams& local() { return local_; }
+
  private:
   Result<std::shared_ptr<grpc::Channel>> OpenLocked(const std::string& address);
 
@@ -53,6 +57,7 @@ class ChannelRegistry {
   const size_t max_message_bytes_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<grpc::Channel>> open_;  // by address; guarded by mutex_
+  LocalStreams local_;
 };
 
 }  // namespace conclave::platform

@@ -123,29 +123,28 @@ class ClientBidiStream {
     return std::make_shared<ClientBidiStream>(std::move(reactor));
   }
 
-  explicit ClientBidiStream(std::shared_ptr<detail::ClientBidi<Request, Response>> reactor)
-      : reactor_(std::move(reactor)) {}
-  ~ClientBidiStream() { reactor_->Cancel(); }
+  explicit ClientBidiStream(std::shared_ptr<detail::ClientBidiEnd<Request>> end) : end_(std::move(end)) {}
+  ~ClientBidiStream() { end_->Cancel(); }
   ClientBidiStream(const ClientBidiStream&) = delete;
 
   /// Queues a message; never blocks. False when nothing more can be written: half-closed, cancelled, ended,
   /// or because this message found the queue full, which cancels the call; on_done then gets
   /// RESOURCE_EXHAUSTED.
-  bool Write(Request request) { return reactor_->Write(std::move(request)); }
+  bool Write(Request request) { return end_->Write(std::move(request)); }
   /// Back-pressure: false from when the queue is more than half full until it is at most a quarter full, and
   /// when nothing more can be written.
-  bool writable() const { return reactor_->writable(); }
+  bool writable() const { return end_->writable(); }
   /// Tells the server, after what is queued, that nothing more will be written.
-  void HalfClose() { reactor_->HalfClose(); }
+  void HalfClose() { end_->HalfClose(); }
   /// on_done then gets CANCELLED, unless the stream ended first.
-  void Cancel() { reactor_->Cancel(); }
+  void Cancel() { end_->Cancel(); }
   /// Back-pressure: after the message in hand none is read until ResumeReading. The stream's end is not seen
   /// either.
-  void PauseReading() { reactor_->PauseReading(); }
-  void ResumeReading() { reactor_->ResumeReading(); }
+  void PauseReading() { end_->PauseReading(); }
+  void ResumeReading() { end_->ResumeReading(); }
 
  private:
-  std::shared_ptr<detail::ClientBidi<Request, Response>> reactor_;
+  std::shared_ptr<detail::ClientBidiEnd<Request>> end_;
 };
 
 }  // namespace conclave::platform

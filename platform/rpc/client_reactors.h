@@ -11,6 +11,7 @@
 #include "platform/rpc/guard.h"
 #include "platform/rpc/message_queue.h"
 #include "platform/rpc/status_mapping.h"
+#include "platform/rpc/stream_ends.h"
 
 /// What stands behind the handles in client_call.h. A reactor keeps itself alive from Begin until OnDone.
 /// gRPC must not be asked for anything after OnDone, so each direction holds it back ("hold") until that
@@ -128,6 +129,7 @@ class ClientReader final : public ClientReading<grpc::ClientReadReactor<Response
 
 template <typename Request, typename Response>
 class ClientBidi final : public ClientReading<grpc::ClientBidiReactor<Request, Response>, Response>,
+                         public ClientBidiEnd<Request>,
                          public std::enable_shared_from_this<ClientBidi<Request, Response>> {
  public:
   ClientBidi(std::unique_ptr<grpc::ClientContext> context, std::function<void(Response)> on_message,
@@ -146,7 +148,7 @@ class ClientBidi final : public ClientReading<grpc::ClientBidiReactor<Request, R
     this->StartCall();
   }
 
-  bool Write(Request request) {
+  bool Write(Request request) override {
     const size_t bytes = request.ByteSizeLong();
     std::lock_guard lock(this->mutex_);
     if (writes_over_ || half_closed_) return false;
@@ -161,23 +163,28 @@ class ClientBidi final : public ClientReading<grpc::ClientBidiReactor<Request, R
     return true;
   }
 
-  bool writable() {
+  bool writable() override {
     std::lock_guard lock(this->mutex_);
     return !writes_over_ && !half_closed_ && !filled_;
   }
 
-  void HalfClose() {
+  void HalfClose() override {
     std::lock_guard lock(this->mutex_);
     half_closed_ = true;
     AdvanceWritingLocked();
   }
 
-  void Cancel() {
+  void Cancel() override {
     std::lock_guard lock(this->mutex_);
     CancelBothLocked();
   }
 
+  void PauseReading() override { Reading::PauseReading(); }
+  void ResumeReading() override { Reading::ResumeReading(); }
+
  private:
+  using Reading = ClientReading<grpc::ClientBidiReactor<Request, Response>, Response>;
+
   void OnWriteDone(bool ok) override {
     bool tell = false;
     {

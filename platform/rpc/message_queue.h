@@ -42,6 +42,12 @@ class MessageQueue {
     entries_.pop_front();
   }
 
+  Message TakeFront() {
+    Message message = std::move(entries_.front().message);
+    PopFront();
+    return message;
+  }
+
   /// Drops all but the first `keep` messages.
   void DropAfter(size_t keep) {
     while (entries_.size() > keep) {

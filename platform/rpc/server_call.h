@@ -51,7 +51,7 @@ class UnaryReply {
 template <typename Response>
 class ServerStream {
  public:
-  explicit ServerStream(std::shared_ptr<detail::ServerStreamCore<Response>> core) : core_(std::move(core)) {}
+  explicit ServerStream(std::shared_ptr<detail::ServerWriting<Response>> core) : core_(std::move(core)) {}
   ~ServerStream() { core_->Finish(detail::DroppedCall()); }
   ServerStream(const ServerStream&) = delete;
 
@@ -79,32 +79,33 @@ class ServerStream {
   void OnWritable(std::function<void()> callback) { core_->OnWritable(std::move(callback)); }
 
  private:
-  std::shared_ptr<detail::ServerStreamCore<Response>> core_;
+  std::shared_ptr<detail::ServerWriting<Response>> core_;
 };
 
 /// Both ends of a bidirectional stream. The handler sets OnMessage (and OnHalfClose) before it returns.
 template <typename Request, typename Response>
 class BidiServerStream : public ServerStream<Response> {
  public:
-  explicit BidiServerStream(std::shared_ptr<detail::BidiCore<Request, Response>> core)
-      : ServerStream<Response>(core), core_(std::move(core)) {}
+  /// `core` is both.
+  template <typename Core>
+  explicit BidiServerStream(std::shared_ptr<Core> core) : ServerStream<Response>(core), reading_(core) {}
 
   /// `callback` runs for each message, one at a time, in order; the next is read when it has returned and
   /// reading is not paused.
-  void OnMessage(std::function<void(Request)> callback) { core_->OnMessage(std::move(callback)); }
+  void OnMessage(std::function<void(Request)> callback) { reading_->OnMessage(std::move(callback)); }
 
   /// `callback` runs once after the last message: the client writes no more, but may still read. (A client
   /// that vanished may look so for a moment; OnCancel follows.) Without one, the stream finishes with Ok
   /// then.
-  void OnHalfClose(std::function<void()> callback) { core_->OnHalfClose(std::move(callback)); }
+  void OnHalfClose(std::function<void()> callback) { reading_->OnHalfClose(std::move(callback)); }
 
   /// Back-pressure: after the message in hand no more is read until ResumeReading. The client's writes then
   /// wait.
-  void PauseReading() { core_->PauseReading(); }
-  void ResumeReading() { core_->ResumeReading(); }
+  void PauseReading() { reading_->PauseReading(); }
+  void ResumeReading() { reading_->ResumeReading(); }
 
  private:
-  std::shared_ptr<detail::BidiCore<Request, Response>> core_;
+  std::shared_ptr<detail::ServerReading<Request>> reading_;
 };
 
 /// Serves a unary call. `response` is gRPC's; `handler(const CallContext&,

@@ -13,6 +13,7 @@
 #include "platform/rpc/guard.h"
 #include "platform/rpc/message_queue.h"
 #include "platform/rpc/status_mapping.h"
+#include "platform/rpc/stream_ends.h"
 
 /// What stands behind the handles in server_call.h. A reactor belongs to gRPC and deletes itself in OnDone;
 /// its core is shared with the handles and outlives it. A core reaches its reactor only under its mutex, and
@@ -113,14 +114,13 @@ class StreamOperations {
 };
 
 template <typename Response>
-class ServerStreamCore : public CallState {
+class ServerStreamCore : public CallState, public ServerWriting<Response> {
  public:
   ServerStreamCore(grpc::CallbackServerContext* context, StreamOperations<Response>* operations,
                    const StreamOptions& options)
       : context_(context), operations_(operations), queue_(options) {}
-  virtual ~ServerStreamCore() = default;
 
-  bool Write(Response response) {
+  bool Write(Response response) override {
     const size_t bytes = response.ByteSizeLong();
     std::unique_lock lock(mutex_);
     if (finish_requested_ || cancelled_) return false;
@@ -135,24 +135,27 @@ class ServerStreamCore : public CallState {
     return true;
   }
 
-  void Finish(Status status) {
+  void Finish(Status status) override {
     Callbacks dropped;
     std::lock_guard lock(mutex_);
     if (finish_requested_) return;
     FinishLocked(std::move(status), &dropped);
   }
 
-  void Abort(Status status) {
+  void Abort(Status status) override {
     std::unique_lock lock(mutex_);
     if (!finish_requested_) EndLocked(lock, std::move(status));
   }
 
-  bool writable() const {
+  void OnCancel(std::function<void()> callback) override { CallState::OnCancel(std::move(callback)); }
+  bool cancelled() const override { return CallState::cancelled(); }
+
+  bool writable() const override {
     std::lock_guard lock(mutex_);
     return !finish_requested_ && !cancelled_ && !filled_;
   }
 
-  void OnWritable(std::function<void()> callback) {
+  void OnWritable(std::function<void()> callback) override {
     std::lock_guard lock(mutex_);
     if (!finish_requested_) on_writable_ = std::make_shared<std::function<void()>>(std::move(callback));
   }
@@ -261,15 +264,15 @@ class WriteReactor final : public grpc::ServerWriteReactor<Response>, public Str
 };
 
 template <typename Request, typename Response>
-class BidiCore final : public ServerStreamCore<Response> {
+class BidiCore final : public ServerStreamCore<Response>, public ServerReading<Request> {
  public:
   using ServerStreamCore<Response>::ServerStreamCore;
 
-  void OnMessage(std::function<void(Request)> callback) {
+  void OnMessage(std::function<void(Request)> callback) override {
     std::lock_guard lock(this->mutex_);
     if (!this->finish_requested_) callbacks_->on_message = std::move(callback);
   }
-  void OnHalfClose(std::function<void()> callback) {
+  void OnHalfClose(std::function<void()> callback) override {
     std::lock_guard lock(this->mutex_);
     if (!this->finish_requested_) callbacks_->on_half_close = std::move(callback);
   }
@@ -280,11 +283,11 @@ class BidiCore final : public ServerStreamCore<Response> {
     begun_ = true;
     AdvanceReadingLocked();
   }
-  void PauseReading() {
+  void PauseReading() override {
     std::lock_guard lock(this->mutex_);
     paused_ = true;
   }
-  void ResumeReading() {
+  void ResumeReading() override {
     std::lock_guard lock(this->mutex_);
     paused_ = false;
     AdvanceReadingLocked();

@@ -35,12 +35,15 @@ int64_t PrefixCacheBytes(const platform::Config& config) {
 class DecoderModule final : public platform::ServiceModule {
  public:
   DecoderModule(std::unique_ptr<engine::ModelFile> file, std::unique_ptr<engine::KvPool> kv,
-                std::shared_ptr<Scheduler> scheduler, caf::actor actor, v1::StatusResponse description)
+                std::shared_ptr<Scheduler> scheduler, caf::actor actor, v1::StatusResponse description,
+                platform::LocalStreams& local)
       : file_(std::move(file)),
         kv_(std::move(kv)),
         scheduler_(std::move(scheduler)),
         actor_(std::move(actor)),
-        service_(actor_, std::move(description)) {}
+        service_(actor_, std::move(description)) {
+    service_.OfferStreams(local);
+  }
 
   ~DecoderModule() override {
     // The actor's thread uses what this module owns: wait until it is gone.
@@ -128,8 +131,9 @@ Result<std::unique_ptr<platform::ServiceModule>> MakeDecoderModule(
   auto runner = std::make_shared<StepRunner>(std::move(model), std::move(feed_forward), std::move(pool));
   auto actor = context.actors.spawn<SchedulerActor, caf::detached>(
       scheduler, std::move(runner), std::make_shared<DecoderMetrics>(context.metrics));
-  return std::unique_ptr<platform::ServiceModule>(new DecoderModule(
-      std::move(file), std::move(kv), std::move(scheduler), std::move(actor), std::move(status)));
+  return std::unique_ptr<platform::ServiceModule>(
+      new DecoderModule(std::move(file), std::move(kv), std::move(scheduler), std::move(actor),
+                        std::move(status), context.channels.local()));
 }
 
 }  // namespace conclave::decoder

@@ -8,20 +8,20 @@
 namespace conclave::decoder {
 namespace {
 
-using GenerateStream = platform::BidiServerStream<v1::GenerateRequest, v1::GenerateResponse>;
-
 /// Writes a stream's events as frames: one a step while the stream is writable. What is told while it is not
 /// (refusals, cancellations) goes to the other half of its queue, and a client that asks for more of that
 /// than fits loses its stream.
 class StreamSink final : public EventSink {
  public:
-  explicit StreamSink(std::shared_ptr<GenerateStream> stream) : stream_(std::move(stream)) {}
+  using Stream = platform::ServerStream<v1::GenerateResponse>;
+
+  explicit StreamSink(std::shared_ptr<Stream> stream) : stream_(std::move(stream)) {}
   void Deliver(std::vector<SequenceEvent> events) override { stream_->Write(ToWire(events)); }
   bool Ready() const override { return stream_->writable(); }
   void Abort(conclave::Status error) override { stream_->Abort(std::move(error)); }
 
  private:
-  std::shared_ptr<GenerateStream> stream_;
+  std::shared_ptr<Stream> stream_;
 };
 
 void Refuse(const std::shared_ptr<EventSink>& sink, uint64_t id, Status status) {
@@ -39,25 +39,36 @@ grpc::ServerBidiReactor<v1::GenerateRequest, v1::GenerateResponse>* DecoderServi
     grpc::CallbackServerContext* context) {
   return platform::ServeBidi<v1::GenerateRequest, v1::GenerateResponse>(
       context, [this](const platform::CallContext&, std::shared_ptr<GenerateStream> stream) {
-        auto sink = std::make_shared<StreamSink>(stream);
-        stream->OnCancel([scheduler = scheduler_, sink] { caf::anon_send(scheduler, CloseMessage{sink}); });
-        stream->OnWritable([scheduler = scheduler_] { caf::anon_send(scheduler, ReadyMessage{}); });
-        // A client that writes no more has left: its sequences would speak to nobody.
-        std::weak_ptr<GenerateStream> weak = stream;
-        stream->OnHalfClose([scheduler = scheduler_, sink, weak] {
-          caf::anon_send(scheduler, CloseMessage{sink});
-          if (auto open = weak.lock()) open->Finish(conclave::Status::Ok());
-        });
-        stream->OnMessage([this, scheduler = scheduler_, sink](v1::GenerateRequest request) {
-          if (request.has_cancel()) {
-            caf::anon_send(scheduler, CancelMessage{sink, request.cancel().sequence_id()});
-            return;
-          }
-          auto sequence = FromWire(request.admit(), description_.default_sampling(), sink);
-          if (!sequence.ok()) return Refuse(sink, request.admit().sequence_id(), sequence.status());
-          caf::anon_send(scheduler, AdmitMessage{std::make_shared<SequenceRequest>(*std::move(sequence))});
-        });
+        ServeGenerate(std::move(stream));
       });
+}
+
+void DecoderService::OfferStreams(platform::LocalStreams& local) {
+  local.Offer<v1::GenerateRequest, v1::GenerateResponse>(
+      [this](const platform::CallContext&, std::shared_ptr<GenerateStream> stream) {
+        ServeGenerate(std::move(stream));
+      });
+}
+
+void DecoderService::ServeGenerate(std::shared_ptr<GenerateStream> stream) {
+  auto sink = std::make_shared<StreamSink>(stream);
+  stream->OnCancel([scheduler = scheduler_, sink] { caf::anon_send(scheduler, CloseMessage{sink}); });
+  stream->OnWritable([scheduler = scheduler_] { caf::anon_send(scheduler, ReadyMessage{}); });
+  // A client that writes no more has left: its sequences would speak to nobody.
+  std::weak_ptr<GenerateStream> weak = stream;
+  stream->OnHalfClose([scheduler = scheduler_, sink, weak] {
+    caf::anon_send(scheduler, CloseMessage{sink});
+    if (auto open = weak.lock()) open->Finish(conclave::Status::Ok());
+  });
+  stream->OnMessage([this, scheduler = scheduler_, sink](v1::GenerateRequest request) {
+    if (request.has_cancel()) {
+      caf::anon_send(scheduler, CancelMessage{sink, request.cancel().sequence_id()});
+      return;
+    }
+    auto sequence = FromWire(request.admit(), description_.default_sampling(), sink);
+    if (!sequence.ok()) return Refuse(sink, request.admit().sequence_id(), sequence.status());
+    caf::anon_send(scheduler, AdmitMessage{std::make_shared<SequenceRequest>(*std::move(sequence))});
+  });
 }
 
 grpc::ServerUnaryReactor* DecoderService::Status(grpc::CallbackServerContext* context,

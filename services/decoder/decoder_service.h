@@ -7,6 +7,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "conclave/v1/decoder.grpc.pb.h"
+#include "platform/rpc/local_streams.h"
 #include "services/decoder/scheduler_actor.h"
 
 namespace conclave::decoder {
@@ -23,11 +24,18 @@ class DecoderService final : public v1::DecoderService::CallbackService {
   grpc::ServerUnaryReactor* Status(grpc::CallbackServerContext* context, const v1::StatusRequest* request,
                                    v1::StatusResponse* response) override;
 
+  /// Serves Generate without gRPC too.
+  void OfferStreams(platform::LocalStreams& local);
+
   /// New sequences are refused from now on.
   void StartDrain();
   bool draining() const { return draining_; }
 
  private:
+  using GenerateStream = platform::BidiServerStream<v1::GenerateRequest, v1::GenerateResponse>;
+
+  void ServeGenerate(std::shared_ptr<GenerateStream> stream);
+
   caf::actor scheduler_;
   v1::StatusResponse description_;
   std::atomic<bool> draining_ = false;

@@ -40,6 +40,24 @@ ServiceBackends::ServiceBackends(platform::ChannelRegistry& channels, caf::actor
       sessions_(std::move(sessions)),
       text_queue_(TextQueue(running_requests)) {}
 
+/// How a shared stream to a service is opened: by function calls where it lives in this process, else over
+/// gRPC.
+template <typename Async, typename Request, typename Response>
+auto ServiceBackends::OpenerOf(const char* service, Async* stub,
+                               void (Async::*method)(grpc::ClientContext*,
+                                                     grpc::ClientBidiReactor<Request, Response>*),
+                               platform::StreamOptions options) {
+  using Stream = platform::ClientBidiStream<Request, Response>;
+  return [=, this](typename Stream::Callbacks callbacks) -> Result<std::shared_ptr<Stream>> {
+    platform::LocalStreams& local = channels_.local();
+    if (channels_.IsInProcess(service) && local.Offers<Request>()) {
+      return local.Start<Request, Response>(std::move(callbacks), options);
+    }
+    return Stream::Start(stub, method, std::make_unique<grpc::ClientContext>(), std::move(callbacks),
+                         options);
+  };
+}
+
 Status ServiceBackends::Open() {
   CONCLAVE_ASSIGN_OR_RETURN(const auto tokenizer, channels_.Get("tokenizer"));
   CONCLAVE_ASSIGN_OR_RETURN(const auto decoder, channels_.Get("decoder"));
@@ -53,33 +71,21 @@ Status ServiceBackends::Open() {
   using DecoderAsync = v1::DecoderService::StubInterface::async_interface;
   using TokenizerAsync = v1::TokenizerService::StubInterface::async_interface;
   generate_ = std::make_shared<GenerateStream>(
-      [this](GenerateStream::Stream::Callbacks callbacks) -> Result<std::shared_ptr<GenerateStream::Stream>> {
-        return GenerateStream::Stream::Start(decoder_->async(), &DecoderAsync::Generate,
-                                             std::make_unique<grpc::ClientContext>(), std::move(callbacks));
-      },
-      [](v1::GenerateResponse response) {
+      OpenerOf("decoder", decoder_->async(), &DecoderAsync::Generate), [](v1::GenerateResponse response) {
         std::vector<std::pair<uint64_t, v1::SequenceEvent>> items;
         for (auto& event : *response.mutable_events())
           items.emplace_back(event.sequence_id(), std::move(event));
         return items;
       });
   decode_ = std::make_shared<DecodeStream>(
-      [this](DecodeStream::Stream::Callbacks callbacks) -> Result<std::shared_ptr<DecodeStream::Stream>> {
-        return DecodeStream::Stream::Start(tokenizer_->async(), &TokenizerAsync::Decode,
-                                           std::make_unique<grpc::ClientContext>(), std::move(callbacks),
-                                           text_queue_);
-      },
+      OpenerOf("tokenizer", tokenizer_->async(), &TokenizerAsync::Decode, text_queue_),
       [](v1::DecodeResponse response) {
         std::vector<std::pair<uint64_t, v1::DecodeResponse>> items;
         items.emplace_back(response.sequence_id(), std::move(response));
         return items;
       });
   encode_ = std::make_shared<EncodeStream>(
-      [this](EncodeStream::Stream::Callbacks callbacks) -> Result<std::shared_ptr<EncodeStream::Stream>> {
-        return EncodeStream::Stream::Start(tokenizer_->async(), &TokenizerAsync::Encode,
-                                           std::make_unique<grpc::ClientContext>(), std::move(callbacks));
-      },
-      [](v1::EncodeResponse response) {
+      OpenerOf("tokenizer", tokenizer_->async(), &TokenizerAsync::Encode), [](v1::EncodeResponse response) {
         std::vector<std::pair<uint64_t, v1::EncodeResponse>> items;
         items.emplace_back(response.id(), std::move(response));
         return items;

@@ -56,6 +56,10 @@ class ServiceBackends final : public Backends, public std::enable_shared_from_th
   using DecodeStream = SharedStream<v1::DecodeRequest, v1::DecodeResponse, v1::DecodeResponse>;
   using EncodeStream = SharedStream<v1::EncodeRequest, v1::EncodeResponse, v1::EncodeResponse>;
 
+  template <typename Async, typename Request, typename Response>
+  auto OpenerOf(const char* service, Async* stub,
+                void (Async::*method)(grpc::ClientContext*, grpc::ClientBidiReactor<Request, Response>*),
+                platform::StreamOptions options = {});
   void AskDecoder(const platform::CallContext& call, const v1::TokenizerServiceDescribeResponse& tokenizer,
                   Callback<Result<ModelInfo>> done);
 

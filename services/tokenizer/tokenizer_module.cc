@@ -19,7 +19,9 @@ class TokenizerModule final : public platform::ServiceModule {
   TokenizerModule(const platform::ModuleContext& context, std::shared_ptr<const ModelTokenizer> tokenizer)
       : counters_(context.metrics),
         service_(std::move(tokenizer), IdentityOf(context.model), queue_, counters_),
-        queue_([this](size_t bytes) { counters_.queued_bytes.Set(static_cast<double>(bytes)); }) {}
+        queue_([this](size_t bytes) { counters_.queued_bytes.Set(static_cast<double>(bytes)); }) {
+    service_.OfferStreams(context.channels.local());
+  }
 
   std::string name() const override { return "tokenizer"; }
   std::string proto_name() const override { return v1::TokenizerService::service_full_name(); }

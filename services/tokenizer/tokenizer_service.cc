@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "services/tokenizer/decode_session.h"
-#include "services/tokenizer/encode_session.h"
 #include "services/tokenizer/limits.h"
 
 namespace conclave::tokenizer {
@@ -51,8 +49,7 @@ grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeResponse>* TokenizerService
     grpc::CallbackServerContext* context) {
   return platform::ServeBidi<v1::EncodeRequest, v1::EncodeResponse>(
       context, [this](const CallContext&, std::shared_ptr<EncodeSession::Stream> stream) {
-        EncodeSession::Serve(
-            std::make_shared<EncodeSession>(*tokenizer_, queue_, counters_, std::move(stream)));
+        ServeEncode(std::move(stream));
       });
 }
 
@@ -60,7 +57,26 @@ grpc::ServerBidiReactor<v1::DecodeRequest, v1::DecodeResponse>* TokenizerService
     grpc::CallbackServerContext* context) {
   return platform::ServeBidi<v1::DecodeRequest, v1::DecodeResponse>(
       context, [this](const CallContext&, std::shared_ptr<DecodeSession::Stream> stream) {
-        DecodeSession::Serve(std::make_shared<DecodeSession>(*tokenizer_, counters_, std::move(stream)));
+        ServeDecode(std::move(stream));
+      });
+}
+
+void TokenizerService::ServeEncode(std::shared_ptr<EncodeSession::Stream> stream) {
+  EncodeSession::Serve(std::make_shared<EncodeSession>(*tokenizer_, queue_, counters_, std::move(stream)));
+}
+
+void TokenizerService::ServeDecode(std::shared_ptr<DecodeSession::Stream> stream) {
+  DecodeSession::Serve(std::make_shared<DecodeSession>(*tokenizer_, counters_, std::move(stream)));
+}
+
+void TokenizerService::OfferStreams(platform::LocalStreams& local) {
+  local.Offer<v1::EncodeRequest, v1::EncodeResponse>(
+      [this](const CallContext&, std::shared_ptr<EncodeSession::Stream> stream) {
+        ServeEncode(std::move(stream));
+      });
+  local.Offer<v1::DecodeRequest, v1::DecodeResponse>(
+      [this](const CallContext&, std::shared_ptr<DecodeSession::Stream> stream) {
+        ServeDecode(std::move(stream));
       });
 }
 

@@ -3,7 +3,10 @@
 #include <memory>
 
 #include "conclave/v1/tokenizer.grpc.pb.h"
+#include "platform/rpc/local_streams.h"
 #include "platform/rpc/server_call.h"
+#include "services/tokenizer/decode_session.h"
+#include "services/tokenizer/encode_session.h"
 #include "services/tokenizer/large_text_queue.h"
 #include "services/tokenizer/model_tokenizer.h"
 #include "services/tokenizer/tokenizer_counters.h"
@@ -23,6 +26,9 @@ class TokenizerService final : public v1::TokenizerService::CallbackService {
       grpc::CallbackServerContext* context) override;
   grpc::ServerBidiReactor<v1::DecodeRequest, v1::DecodeResponse>* Decode(
       grpc::CallbackServerContext* context) override;
+  /// Serves the two streams without gRPC too.
+  void OfferStreams(platform::LocalStreams& local);
+
   grpc::ServerUnaryReactor* RenderChat(grpc::CallbackServerContext* context,
                                        const v1::RenderChatRequest* request,
                                        v1::RenderChatResponse* response) override;
@@ -31,6 +37,8 @@ class TokenizerService final : public v1::TokenizerService::CallbackService {
                                      v1::TokenizerServiceDescribeResponse* response) override;
 
  private:
+  void ServeEncode(std::shared_ptr<EncodeSession::Stream> stream);
+  void ServeDecode(std::shared_ptr<DecodeSession::Stream> stream);
   Result<v1::RenderChatResponse> Render(const std::vector<ChatTurn>& turns, bool add_generation_prompt) const;
 
   const std::shared_ptr<const ModelTokenizer> tokenizer_;

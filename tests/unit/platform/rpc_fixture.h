@@ -11,6 +11,7 @@
 #include "conclave/v1/tokenizer.grpc.pb.h"
 #include "platform/rpc/channels.h"
 #include "platform/rpc/client_call.h"
+#include "platform/rpc/local_streams.h"
 #include "platform/rpc/server.h"
 #include "platform/rpc/server_call.h"
 #include "tests/unit/platform/test_support.h"

@@ -64,21 +64,40 @@ class StreamTest : public test::RpcTest {
                               .on_done = [seen](Status status) { seen->done.Set(std::move(status)); }});
   }
 
-  std::shared_ptr<DecodeClient> Decode(const std::shared_ptr<Seen>& seen, const StreamOptions& options = {}) {
-    return DecodeClient::Start(tokenizer_->async(), &test::TokenizerAsync::Decode,
-                               ClientContextFor({}, kNoTimeout),
-                               {.on_message =
-                                    [seen](DecodeResponse response) {
-                                      std::lock_guard lock(seen->mutex);
-                                      seen->ids.push_back(response.sequence_id());
-                                      ++seen->messages;
-                                    },
-                                .on_done = [seen](Status status) { seen->done.Set(std::move(status)); }},
-                               options);
-  }
-
   std::shared_ptr<Seen> seen_ = std::make_shared<Seen>();
 };
+
+enum class Carrier : uint8_t { kGrpc, kFunctionCalls };
+
+/// Streams in both directions, over gRPC and within the process: what holds for one holds for the other.
+class BidiTest : public StreamTest, public ::testing::WithParamInterface<Carrier> {
+ protected:
+  std::shared_ptr<DecodeClient> Decode(const std::shared_ptr<Seen>& seen, const StreamOptions& options = {}) {
+    DecodeClient::Callbacks callbacks{
+        .on_message =
+            [seen](DecodeResponse response) {
+              std::lock_guard lock(seen->mutex);
+              seen->ids.push_back(response.sequence_id());
+              ++seen->messages;
+            },
+        .on_done = [seen](Status status) { seen->done.Set(std::move(status)); }};
+    if (GetParam() == Carrier::kGrpc) {
+      return DecodeClient::Start(tokenizer_->async(), &test::TokenizerAsync::Decode,
+                                 ClientContextFor({}, kNoTimeout), std::move(callbacks), options);
+    }
+    local_.Offer<DecodeRequest, DecodeResponse>(tokenizer_service_.on_decode);
+    auto client = local_.Start<DecodeRequest, DecodeResponse>(std::move(callbacks), options);
+    EXPECT_TRUE(client.ok()) << client.status().ToString();
+    return client.ok() ? *client : nullptr;
+  }
+
+  LocalStreams local_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Carriers, BidiTest, ::testing::Values(Carrier::kGrpc, Carrier::kFunctionCalls),
+                         [](const auto& info) {
+                           return info.param == Carrier::kGrpc ? "Grpc" : "FunctionCalls";
+                         });
 
 TEST_F(StreamTest, WritesFromAnotherThreadArriveInOrder) {
   std::thread writer;
@@ -249,7 +268,7 @@ TEST_F(StreamTest, APatientWriterIsToldWhenToGoOn) {
   EXPECT_EQ(seen_->text, std::string(200, 'x'));
 }
 
-TEST_F(StreamTest, BothWaysInOrderThenHalfClose) {
+TEST_P(BidiTest, BothWaysInOrderThenHalfClose) {
   tokenizer_service_.on_decode = [](const CallContext&, DecodeStream stream) {
     auto count = std::make_shared<int>(0);
     stream->OnMessage([stream, count](const DecodeRequest& request) {
@@ -270,7 +289,7 @@ TEST_F(StreamTest, BothWaysInOrderThenHalfClose) {
   for (uint64_t i = 0; i < 300; ++i) EXPECT_EQ(seen_->ids[i], i);
 }
 
-TEST_F(StreamTest, AVanishedClientIsNoticed) {
+TEST_P(BidiTest, AVanishedClientIsNoticed) {
   Promised<bool> cancelled;
   tokenizer_service_.on_decode = [&](const CallContext&, DecodeStream stream) {
     stream->OnMessage([stream](const DecodeRequest& request) { stream->Write(Echo(request)); });
@@ -286,7 +305,7 @@ TEST_F(StreamTest, AVanishedClientIsNoticed) {
   EXPECT_EQ(seen_->done.Wait()->code(), StatusCode::kCancelled);
 }
 
-TEST_F(StreamTest, AThrowingCallbackEndsTheStreamWithInternal) {
+TEST_P(BidiTest, AThrowingCallbackEndsTheStreamWithInternal) {
   tokenizer_service_.on_decode = [](const CallContext&, DecodeStream stream) {
     stream->OnMessage([stream](const DecodeRequest&) { throw std::runtime_error("bug"); });
   };
@@ -297,7 +316,7 @@ TEST_F(StreamTest, AThrowingCallbackEndsTheStreamWithInternal) {
   EXPECT_FALSE(client->Write(Sequence(2)));
 }
 
-TEST_F(StreamTest, PausedReadingHoldsTheClientBack) {
+TEST_P(BidiTest, PausedReadingHoldsTheClientBack) {
   Promised<DecodeStream> held;
   std::atomic<int> received{0};
   tokenizer_service_.on_decode = [&](const CallContext&, DecodeStream stream) {
@@ -322,7 +341,7 @@ TEST_F(StreamTest, PausedReadingHoldsTheClientBack) {
   EXPECT_EQ(received, 3);
 }
 
-TEST_F(StreamTest, AClientThatFloodsAStuckServerIsToldSo) {
+TEST_P(BidiTest, AClientThatFloodsAStuckServerIsToldSo) {
   Promised<DecodeStream> held;
   tokenizer_service_.on_decode = [&](const CallContext&, DecodeStream stream) {
     stream->OnMessage([](const DecodeRequest&) {});
@@ -338,15 +357,81 @@ TEST_F(StreamTest, AClientThatFloodsAStuckServerIsToldSo) {
   EXPECT_EQ(seen_->done.Wait()->code(), StatusCode::kResourceExhausted);
 }
 
-TEST_F(StreamTest, AnUnreachableServerEndsTheStreamWithUnavailable) {
+TEST_P(BidiTest, AServerThatIsGoneEndsTheStreamWithUnavailable) {
+  tokenizer_service_.on_decode = [](const CallContext&, DecodeStream stream) {
+    stream->OnMessage([stream](const DecodeRequest& request) { stream->Write(Echo(request)); });
+  };
   StartServer();
-  server_.reset();
   const auto client = Decode(seen_);
-  client->Write(Sequence(1));
+  ASSERT_TRUE(client->Write(Sequence(1)));
+  ASSERT_TRUE(Eventually([&] { return seen_->messages == 1; }));
+  server_->Shutdown(0ms);
+  local_.Close();
   EXPECT_EQ(seen_->done.Wait()->code(), StatusCode::kUnavailable);
+  EXPECT_FALSE(client->Write(Sequence(2)));
 }
 
-TEST_F(StreamTest, ManyStreamsFinishAndCancelAtOnce) {
+TEST_P(BidiTest, AReaderThatPausesHoldsTheServerBack) {
+  Promised<bool> writable;
+  Promised<DecodeStream> held;
+  tokenizer_service_.on_decode = [&](const CallContext&, DecodeStream stream) {
+    stream->OnMessage([](const DecodeRequest&) {});
+    stream->OnWritable([&] { writable.Set(true); });
+    held.Set(stream);
+  };
+  StartServer();
+  const auto client = Decode(seen_);
+  client->PauseReading();
+  const auto stream = *held.Wait();
+  DecodeResponse large;
+  large.set_text(std::string(1u << 20, 'x'));
+  size_t written = 0;
+  for (; stream->writable(); ++written) {
+    ASSERT_TRUE(stream->Write(large));
+    ASSERT_LT(written, 1000u);
+  }
+  EXPECT_FALSE(writable.is_set());
+  client->ResumeReading();
+  ASSERT_TRUE(writable.Wait());
+  stream->Finish(Status::Ok());
+  EXPECT_TRUE(seen_->done.Wait()->ok());
+  EXPECT_EQ(seen_->messages, written);
+}
+
+TEST_P(BidiTest, AnErrorComesAfterWhatWasAnsweredBefore) {
+  tokenizer_service_.on_decode = [](const CallContext&, DecodeStream stream) {
+    stream->OnMessage([stream](const DecodeRequest& request) {
+      stream->Write(Echo(request));
+      if (request.sequence_id() == 3) stream->Finish(NotFound("no such token").WithRetryAfterMs(7));
+    });
+  };
+  StartServer();
+  const auto client = Decode(seen_);
+  for (uint64_t id = 1; id <= 5; ++id) client->Write(Sequence(id));
+  EXPECT_EQ(seen_->done.Wait(), NotFound("no such token").WithRetryAfterMs(7));
+  EXPECT_EQ(seen_->ids, (std::vector<uint64_t>{1, 2, 3}));
+}
+
+TEST(LocalStreamsTest, WhatAHandlerRefusesIsTheErrorOfStart) {
+  LocalStreams local;
+  auto start = [&] {
+    return local
+        .Start<DecodeRequest, DecodeResponse>(
+            {.on_message = [](DecodeResponse) { FAIL(); }, .on_done = [](Status) { FAIL(); }})
+        .status();
+  };
+  EXPECT_EQ(start().code(), StatusCode::kUnavailable);
+  local.Offer<DecodeRequest, DecodeResponse>(
+      [](const CallContext&, DecodeStream stream) { stream->Finish(ResourceExhausted("full")); });
+  EXPECT_EQ(start(), ResourceExhausted("full"));
+  local.Offer<DecodeRequest, DecodeResponse>(
+      [](const CallContext&, const DecodeStream&) { throw std::runtime_error("bug"); });
+  EXPECT_EQ(start().code(), StatusCode::kInternal);
+  local.Offer<DecodeRequest, DecodeResponse>([](const CallContext&, const DecodeStream&) {});
+  EXPECT_EQ(start().code(), StatusCode::kInternal) << "the handle went without Finish";
+}
+
+TEST_P(BidiTest, ManyStreamsFinishAndCancelAtOnce) {
   tokenizer_service_.on_decode = [](const CallContext&, DecodeStream stream) {
     stream->OnMessage([stream](const DecodeRequest& request) { stream->Write(Echo(request)); });
   };
