@@ -72,21 +72,23 @@ Status ServiceBackends::Open() {
   using TokenizerAsync = v1::TokenizerService::StubInterface::async_interface;
   generate_ = std::make_shared<GenerateStream>(
       OpenerOf("decoder", decoder_->async(), &DecoderAsync::Generate), [](v1::GenerateResponse response) {
-        std::vector<std::pair<uint64_t, v1::SequenceEvent>> items;
+        GenerateStream::Items items;
         for (auto& event : *response.mutable_events())
           items.emplace_back(event.sequence_id(), std::move(event));
         return items;
       });
   decode_ = std::make_shared<DecodeStream>(
       OpenerOf("tokenizer", tokenizer_->async(), &TokenizerAsync::Decode, text_queue_),
-      [](v1::DecodeResponse response) {
-        std::vector<std::pair<uint64_t, v1::DecodeResponse>> items;
-        items.emplace_back(response.sequence_id(), std::move(response));
-        return items;
+      [weak = weak_from_this()](v1::DecodeResponse response) {
+        const auto self = weak.lock();
+        return self != nullptr ? self->TakeTexts(std::move(response)) : DecodeStream::Items();
+      },
+      [weak = weak_from_this()] {
+        if (const auto self = weak.lock()) self->texts_.Broke();
       });
   encode_ = std::make_shared<EncodeStream>(
       OpenerOf("tokenizer", tokenizer_->async(), &TokenizerAsync::Encode), [](v1::EncodeResponse response) {
-        std::vector<std::pair<uint64_t, v1::EncodeResponse>> items;
+        EncodeStream::Items items;
         items.emplace_back(response.id(), std::move(response));
         return items;
       });
@@ -220,7 +222,7 @@ void ServiceBackends::PushText(uint64_t id, const std::vector<int32_t>& token_id
   request.set_sequence_id(id);
   request.mutable_token_ids()->Add(token_ids.begin(), token_ids.end());
   request.set_last(last);
-  decode_->Send(std::move(request));
+  PushPart(std::move(request), true);
 }
 
 void ServiceBackends::EndText(uint64_t id, bool unfinished) {
@@ -229,7 +231,27 @@ void ServiceBackends::EndText(uint64_t id, bool unfinished) {
   v1::DecodeRequest request;
   request.set_sequence_id(id);
   request.set_last(true);
-  decode_->SendIfOpen(std::move(request));
+  PushPart(std::move(request), false);
+}
+
+void ServiceBackends::PushPart(v1::DecodeRequest part, bool may_open) {
+  auto message = texts_.Push(std::move(part));
+  if (!message.has_value()) return;
+  if (may_open) {
+    decode_->Send(*std::move(message));
+  } else if (!decode_->SendIfOpen(*std::move(message))) {
+    texts_.Broke();
+  }
+}
+
+ServiceBackends::DecodeStream::Items ServiceBackends::TakeTexts(v1::DecodeResponse response) {
+  if (auto next = texts_.Answered()) decode_->SendIfOpen(*std::move(next));
+  DecodeStream::Items items;
+  auto more = std::move(*response.mutable_more());
+  response.clear_more();
+  items.emplace_back(response.sequence_id(), std::move(response));
+  for (v1::DecodeResponse& part : more) items.emplace_back(part.sequence_id(), std::move(part));
+  return items;
 }
 
 void ServiceBackends::Record(const platform::CallContext& call, v1::RecordRequest request,

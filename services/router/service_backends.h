@@ -15,6 +15,7 @@
 #include "platform/rpc/message_queue.h"
 #include "services/router/backends.h"
 #include "services/router/shared_stream.h"
+#include "services/router/text_batches.h"
 
 namespace conclave::router {
 
@@ -60,6 +61,8 @@ class ServiceBackends final : public Backends, public std::enable_shared_from_th
   auto OpenerOf(const char* service, Async* stub,
                 void (Async::*method)(grpc::ClientContext*, grpc::ClientBidiReactor<Request, Response>*),
                 platform::StreamOptions options = {});
+  void PushPart(v1::DecodeRequest part, bool may_open);
+  DecodeStream::Items TakeTexts(v1::DecodeResponse response);
   void AskDecoder(const platform::CallContext& call, const v1::TokenizerServiceDescribeResponse& tokenizer,
                   Callback<Result<ModelInfo>> done);
 
@@ -73,6 +76,7 @@ class ServiceBackends final : public Backends, public std::enable_shared_from_th
   std::unique_ptr<v1::FeedbackService::StubInterface> feedback_;    ///< null when not configured
   std::shared_ptr<GenerateStream> generate_;
   std::shared_ptr<DecodeStream> decode_;
+  TextBatches texts_;
   std::shared_ptr<EncodeStream> encode_;
   std::atomic<bool> open_ = false;  ///< set once all of the above are
   std::mutex mutex_;

@@ -22,28 +22,38 @@ void DecodeSession::Serve(std::shared_ptr<DecodeSession> session) {
 }
 
 Result<v1::DecodeResponse> DecodeSession::Decode(const v1::DecodeRequest& request) {
-  auto sequence = sequences_.find(request.sequence_id());
+  CONCLAVE_ASSIGN_OR_RETURN(v1::DecodeResponse response, DecodePart(request));
+  for (const v1::DecodeRequest& part : request.more()) {
+    if (part.more_size() > 0)
+      return InvalidArgument("`more` within `more`; put all parts into the outer one");
+    CONCLAVE_ASSIGN_OR_RETURN(*response.add_more(), DecodePart(part));
+  }
+  return response;
+}
+
+Result<v1::DecodeResponse> DecodeSession::DecodePart(const v1::DecodeRequest& part) {
+  auto sequence = sequences_.find(part.sequence_id());
   if (sequence == sequences_.end()) {
     if (sequences_.size() >= kMaxOpenSequences) {
       return ResourceExhausted("the stream holds " + std::to_string(kMaxOpenSequences) +
                                " open sequences; end some with `last`, or open another stream");
     }
-    sequence = sequences_.emplace(request.sequence_id(), tokenizer_.NewDetokenizer()).first;
+    sequence = sequences_.emplace(part.sequence_id(), tokenizer_.NewDetokenizer()).first;
     counters_.open_sequences.Increment();
   }
-  const std::span<const int32_t> token_ids(request.token_ids().data(),
-                                           static_cast<size_t>(request.token_ids_size()));
-  CONCLAVE_ASSIGN_OR_RETURN(std::string text, sequence->second.Append(token_ids, request.keep_special()));
+  const std::span<const int32_t> token_ids(part.token_ids().data(),
+                                           static_cast<size_t>(part.token_ids_size()));
+  CONCLAVE_ASSIGN_OR_RETURN(std::string text, sequence->second.Append(token_ids, part.keep_special()));
   counters_.decoded_tokens.Increment(static_cast<double>(token_ids.size()));
-  if (request.last()) {
+  if (part.last()) {
     text += sequence->second.Finish();
     sequences_.erase(sequence);
     counters_.open_sequences.Decrement();
   }
   v1::DecodeResponse response;
-  response.set_sequence_id(request.sequence_id());
+  response.set_sequence_id(part.sequence_id());
   response.set_text(std::move(text));
-  response.set_last(request.last());
+  response.set_last(part.last());
   return response;
 }
 

@@ -27,11 +27,12 @@ class DecodeSession {
   /// Sets the callbacks of the stream, which keep the session as long as it is open.
   static void Serve(std::shared_ptr<DecodeSession> session);
 
-  /// The text that a request makes certain. One thread at a time. Errors: INVALID_ARGUMENT (an id that is no
-  /// token), RESOURCE_EXHAUSTED (more than kMaxOpenSequences).
+  /// The texts that a request makes certain. One thread at a time. Errors: INVALID_ARGUMENT (an id that is no
+  /// token; a `more` within `more`), RESOURCE_EXHAUSTED (more than kMaxOpenSequences).
   Result<v1::DecodeResponse> Decode(const v1::DecodeRequest& request);
 
  private:
+  Result<v1::DecodeResponse> DecodePart(const v1::DecodeRequest& part);
   void UpdateReading();
 
   const ModelTokenizer& tokenizer_;

@@ -60,10 +60,11 @@ class SharedStreamTest : public platform::test::RpcTest {
                                        std::make_unique<grpc::ClientContext>(), std::move(callbacks));
         },
         [](v1::DecodeResponse response) {
-          std::vector<std::pair<uint64_t, v1::DecodeResponse>> items;
+          Shared::Items items;
           items.emplace_back(response.sequence_id(), std::move(response));
           return items;
-        });
+        },
+        [this] { ++broken_; });
   }
 
   void TearDown() override {
@@ -100,6 +101,7 @@ class SharedStreamTest : public platform::test::RpcTest {
   std::mutex mutex_;
   std::vector<DecodeStream> streams_;  // guarded by mutex_
   std::atomic<int> opened_ = 0;
+  std::atomic<int> broken_ = 0;
   Status open_failure_;
   Ear ear_;
   std::shared_ptr<Shared> shared_;
@@ -141,6 +143,7 @@ TEST_F(SharedStreamTest, BreakEndsEveryConversationOnceAndTheNextOpensAnew) {
   EXPECT_THAT(ear_.Heard("b"), ElementsAre("UNAVAILABLE: the tokenizer is restarting"));
   const uint64_t c = Begin("c");
   EXPECT_NE(c, a);
+  EXPECT_EQ(broken_, 1);
   shared_->Send(Message(c, 31));
   ASSERT_TRUE(ear_.Hears("c", 1));
   EXPECT_THAT(ear_.Heard("c"), ElementsAre("31"));

@@ -125,6 +125,31 @@ TEST_F(TokenizerServiceTest, RefusesATextThatIsTooLarge) {
   EXPECT_THAT(status.error_message(), HasSubstr("16777217 bytes"));
 }
 
+TEST_F(TokenizerServiceTest, DecodesSeveralPartsInOneMessage) {
+  auto stream = stub_->Decode(&Context());
+  v1::DecodeRequest request = Tokens(1, {259, 0xE2});
+  *request.add_more() = Tokens(2, {264}, true);
+  *request.add_more() = Tokens(1, {0x82, 0xAC}, true);
+  ASSERT_TRUE(stream->Write(request));
+  v1::DecodeResponse response;
+  ASSERT_TRUE(stream->Read(&response));
+  EXPECT_EQ(response.sequence_id(), 1u);
+  EXPECT_EQ(response.text(), "hello");
+  EXPECT_FALSE(response.last());
+  ASSERT_EQ(response.more_size(), 2);
+  EXPECT_EQ(response.more(0).sequence_id(), 2u);
+  EXPECT_EQ(response.more(0).text(), " world");
+  EXPECT_EQ(response.more(1).text(), "€");
+  EXPECT_TRUE(response.more(1).last());
+
+  *request.mutable_more(0)->add_more() = Tokens(3, {264});
+  ASSERT_TRUE(stream->Write(request));
+  EXPECT_FALSE(stream->Read(&response));
+  const grpc::Status status = stream->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("`more` within `more`"));
+}
+
 TEST_F(TokenizerServiceTest, DecodesManySequencesApart) {
   auto stream = stub_->Decode(&Context());
   const auto exchange = [&](const v1::DecodeRequest& request) {
