@@ -86,7 +86,9 @@ platform::ModuleContext Runtime::Context() {
 Status Runtime::MakeModules(const Progress& progress) {
   const auto context = Context();
   std::shared_ptr<engine::FeedForwardShard> local_experts;
-  auto new_pool = [&] { return std::make_shared<engine::ThreadPool>(static_cast<int>(config_.threads)); };
+  auto new_pool = [&] {
+    return std::make_shared<engine::ThreadPool>(static_cast<int>(config_.threads), config_.pin_threads);
+  };
   auto make = [&](std::string_view service) -> Result<std::unique_ptr<platform::ServiceModule>> {
     if (service == "tokenizer") return tokenizer::MakeTokenizerModule(context);
     if (service == "decoder") return decoder::MakeDecoderModule(context, local_experts, new_pool());

@@ -28,7 +28,7 @@ struct ScoreFlags {
 
 Result<std::unique_ptr<engine::LanguageModel>> LoadModel(const platform::Config& config, int64_t context) {
   CONCLAVE_ASSIGN_OR_RETURN(const platform::ModelSource source, FindModel(config));
-  auto pool = std::make_shared<engine::ThreadPool>(static_cast<int>(config.threads));
+  auto pool = std::make_shared<engine::ThreadPool>(static_cast<int>(config.threads), config.pin_threads);
   return engine::LanguageModel::Load(source.path, context, std::move(pool));
 }
 

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <fstream>
 #include <string>
-#include <thread>
 
+#include <pthread.h>
 #include <sched.h>
 
 namespace conclave::engine {
@@ -52,19 +52,6 @@ bool NamesCpu(const std::string& controllers) {
   return ("," + controllers + ",").find(",cpu,") != std::string::npos;
 }
 
-int AffinityProcessors() {
-  for (int processors = 1024; processors <= kMostProcessors; processors *= 2) {
-    cpu_set_t* set = CPU_ALLOC(processors);
-    if (set == nullptr) break;
-    const size_t bytes = CPU_ALLOC_SIZE(processors);
-    const bool known = sched_getaffinity(0, bytes, set) == 0;
-    const int count = known ? CPU_COUNT_S(bytes, set) : 0;
-    CPU_FREE(set);
-    if (known) return std::max(1, count);
-  }
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
-
 }  // namespace
 
 std::optional<double> CgroupProcessors(const fs::path& membership, const fs::path& mount) {
@@ -89,8 +76,36 @@ std::optional<double> CgroupProcessors(const fs::path& membership, const fs::pat
   return least;
 }
 
+std::vector<int> AffinityProcessors() {
+  std::vector<int> allowed;
+  for (int processors = 1024; processors <= kMostProcessors; processors *= 2) {
+    cpu_set_t* set = CPU_ALLOC(processors);
+    if (set == nullptr) break;
+    const size_t bytes = CPU_ALLOC_SIZE(processors);
+    const bool known = sched_getaffinity(0, bytes, set) == 0;
+    for (int i = 0; known && i < processors; ++i) {
+      if (CPU_ISSET_S(i, bytes, set)) allowed.push_back(i);
+    }
+    CPU_FREE(set);
+    if (known) break;
+  }
+  return allowed;
+}
+
+bool PinThread(std::thread& thread, int processor) {
+  cpu_set_t* set = CPU_ALLOC(processor + 1);
+  if (set == nullptr) return false;
+  const size_t bytes = CPU_ALLOC_SIZE(processor + 1);
+  CPU_ZERO_S(bytes, set);
+  CPU_SET_S(processor, bytes, set);
+  const bool pinned = pthread_setaffinity_np(thread.native_handle(), bytes, set) == 0;
+  CPU_FREE(set);
+  return pinned;
+}
+
 int UsableProcessors() {
-  int processors = AffinityProcessors();
+  const auto allowed = static_cast<int>(AffinityProcessors().size());
+  int processors = allowed > 0 ? allowed : static_cast<int>(std::thread::hardware_concurrency());
   if (const auto quota = CgroupProcessors("/proc/self/cgroup", "/sys/fs/cgroup")) {
     processors = static_cast<int>(std::min<double>(processors, std::ceil(*quota)));
   }

@@ -2,6 +2,8 @@
 
 #include <filesystem>
 #include <optional>
+#include <thread>
+#include <vector>
 
 namespace conclave::engine {
 
@@ -11,6 +13,12 @@ namespace conclave::engine {
 /// scheduler/sched-bwc.rst.
 std::optional<double> CgroupProcessors(const std::filesystem::path& membership,
                                        const std::filesystem::path& mount);
+
+/// The processors of the calling thread's affinity mask, ascending; empty when the system does not say.
+std::vector<int> AffinityProcessors();
+
+/// Lets `thread` run on `processor` alone; whether the system agreed.
+bool PinThread(std::thread& thread, int processor);
 
 /// How many processors this process may use: its affinity mask and its cgroup's quota (rounded up), at
 /// least 1.

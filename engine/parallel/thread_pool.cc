@@ -115,13 +115,15 @@ struct ThreadPool::State {
   }
 };
 
-ThreadPool::ThreadPool(int size) : state_(std::make_unique<State>()) {
+ThreadPool::ThreadPool(int size, bool pin) : state_(std::make_unique<State>()) {
   const int usable = UsableProcessors();
   state_->size = size > 0 ? size : usable;
   state_->spin = state_->size <= usable;
+  const std::vector<int> processors = pin ? AffinityProcessors() : std::vector<int>();
   try {
     for (int member = 1; member < state_->size; ++member) {
       state_->threads.emplace_back([state = state_.get(), member] { state->Work(member); });
+      if (!processors.empty()) PinThread(state_->threads.back(), processors[member % processors.size()]);
     }
   } catch (const std::system_error&) {
     // The system gives no more threads: the pool is as large as it could be made.

@@ -18,7 +18,9 @@ class ThreadPool {
  public:
   /// `size` 0: one member for each processor this process may use (its affinity mask and cgroup quota), never
   /// more.
-  explicit ThreadPool(int size = 0);
+  /// `pin`: each of its own threads stays on one processor, in turn the second, third, and so on of those it
+  /// may use; the caller's stays where the system puts it. Where the system refuses, they are not pinned.
+  explicit ThreadPool(int size = 0, bool pin = false);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;

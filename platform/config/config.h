@@ -97,6 +97,7 @@ struct ProcessConfig {
 ///     home: ~/.local/share/conclave      # models/, data/, keys/
 ///     data_dir: ${CONCLAVE_HOME}/data    # RocksDB folders
 ///     threads: 0                         # engine threads; 0: one for each core
+///     pin_threads: false                 # each engine thread stays on one core
 ///     state: {backend: rocksdb, redis: "127.0.0.1:6379", timeout_ms: 2000}
 ///     limits: {queued_requests: 256, queued_tokens: 1000000, running_sequences: 64, step_tokens: 512,
 ///              kv_bytes: 0, prefix_cache_bytes: -1, draft_tokens: 7, slowdown_percent: 250,
@@ -116,6 +117,7 @@ struct Config {
   std::filesystem::path home;
   std::filesystem::path data_dir;
   int64_t threads = 0;
+  bool pin_threads = false;
   StateConfig state;
   LimitsConfig limits;
   TlsConfig tls;

@@ -106,6 +106,7 @@ std::vector<ConfigField> MakeFields() {
       PathField("home", [](Config* c) -> auto& { return c->home; }),
       PathField("data_dir", [](Config* c) -> auto& { return c->data_dir; }),
       IntegerField("threads", 0, 1024, [](Config* c) -> auto& { return c->threads; }),
+      BoolField("pin_threads", [](Config* c) -> auto& { return c->pin_threads; }),
       ChoiceField<StateBackend>("state.backend",
                                 {{"rocksdb", StateBackend::kRocksDb}, {"redis", StateBackend::kRedis}},
                                 [](Config* c) -> auto& { return c->state.backend; }),

@@ -39,6 +39,19 @@ TEST(ThreadPoolTest, RunsOnceOnEachMemberAndTheCallerIsMemberZero) {
   }
 }
 
+TEST(ThreadPoolTest, PinnedThreadsStayOnOneProcessorEach) {
+  const std::vector<int> processors = AffinityProcessors();
+  ASSERT_FALSE(processors.empty());
+  const int size = static_cast<int>(processors.size()) + 1;
+  ThreadPool pool(size, true);
+  std::vector<std::vector<int>> allowed(size);
+  pool.Run([&](int member) { allowed[member] = AffinityProcessors(); });
+  EXPECT_EQ(allowed[0], processors) << "the caller's own thread";
+  for (int member = 1; member < size; ++member) {
+    EXPECT_EQ(allowed[member], std::vector<int>{processors[member % processors.size()]});
+  }
+}
+
 using Parts = std::vector<std::pair<int64_t, int64_t>>;
 
 Parts PartsOf(ThreadPool& pool, int64_t count, int64_t grain) {
