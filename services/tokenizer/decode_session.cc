@@ -22,6 +22,10 @@ void DecodeSession::Serve(std::shared_ptr<DecodeSession> session) {
 }
 
 Result<v1::DecodeResponse> DecodeSession::Decode(const v1::DecodeRequest& request) {
+  if (static_cast<size_t>(request.more_size()) > kMaxDecodeParts) {
+    return InvalidArgument("a message may have at most " + std::to_string(kMaxDecodeParts) +
+                           " further parts");
+  }
   CONCLAVE_ASSIGN_OR_RETURN(v1::DecodeResponse response, DecodePart(request));
   for (const v1::DecodeRequest& part : request.more()) {
     if (part.more_size() > 0)

@@ -28,7 +28,7 @@ class DecodeSession {
   static void Serve(std::shared_ptr<DecodeSession> session);
 
   /// The texts that a request makes certain. One thread at a time. Errors: INVALID_ARGUMENT (an id that is no
-  /// token; a `more` within `more`), RESOURCE_EXHAUSTED (more than kMaxOpenSequences).
+  /// token; a `more` within `more`, or too many), RESOURCE_EXHAUSTED (more than kMaxOpenSequences).
   Result<v1::DecodeResponse> Decode(const v1::DecodeRequest& request);
 
  private:

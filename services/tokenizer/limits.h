@@ -10,6 +10,8 @@ namespace conclave::tokenizer {
 inline constexpr size_t kMaxTextBytes = 16u << 20;
 /// The most token ids that one call to a Detokenizer takes (proto: DecodeRequest.token_ids).
 inline constexpr size_t kMaxDecodeTokens = 1u << 20;
+/// Further parts that one Decode message may hold (proto: DecodeRequest.more).
+inline constexpr size_t kMaxDecodeParts = 1u << 16;
 /// Sequences that one Decode stream may hold open.
 inline constexpr size_t kMaxOpenSequences = 4096;
 /// Messages of one chat, and the bytes of one (proto: ChatMessage.content).

@@ -150,6 +150,16 @@ TEST_F(TokenizerServiceTest, DecodesSeveralPartsInOneMessage) {
   EXPECT_THAT(status.error_message(), HasSubstr("`more` within `more`"));
 }
 
+TEST_F(TokenizerServiceTest, RefusesAMessageWithTooManyParts) {
+  auto stream = stub_->Decode(&Context());
+  v1::DecodeRequest request = Tokens(1, {259});
+  for (size_t part = 0; part <= kMaxDecodeParts; ++part) request.add_more()->set_sequence_id(1);
+  ASSERT_TRUE(stream->Write(request));
+  v1::DecodeResponse response;
+  EXPECT_FALSE(stream->Read(&response));
+  EXPECT_THAT(stream->Finish().error_message(), HasSubstr("at most 65536 further parts"));
+}
+
 TEST_F(TokenizerServiceTest, DecodesManySequencesApart) {
   auto stream = stub_->Decode(&Context());
   const auto exchange = [&](const v1::DecodeRequest& request) {
