@@ -1,18 +1,21 @@
 #include "engine/sampling/sampler.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <utility>
 
 #include "engine/sampling/philox.h"
+#include "engine/sampling/softmax_weights.h"
 
 namespace conclave::engine {
 namespace {
 
-/// Tokens whose probability is below e^-40 of the best one's cannot move a sum in float64; they are not
+/// Below this share of the best one's probability, e^-40, tokens cannot move a sum in float64; they are not
 /// candidates.
 constexpr double kNegligibleLog = -40.0;
+constexpr float kNegligible = 4.248354e-18f;
 
 std::vector<TokenLogprob> TopTokens(std::span<const float> logits, int64_t count, double log_sum) {
   std::vector<TokenLogprob> top;
@@ -34,15 +37,20 @@ std::vector<TokenLogprob> TopTokens(std::span<const float> logits, int64_t count
 }  // namespace
 
 int32_t ArgMax(std::span<const float> logits) {
-  float best = -std::numeric_limits<float>::infinity();
-  int32_t best_id = -1;
-  for (size_t id = 0; id < logits.size(); ++id) {
-    if (logits[id] > best) {
-      best = logits[id];
-      best_id = static_cast<int32_t>(id);
+  constexpr size_t kLanes = 16;  // So that many comparisons are made at a time; their order is of no account.
+  constexpr float kLowest = -std::numeric_limits<float>::infinity();
+  std::array<float, kLanes> highest;
+  highest.fill(kLowest);
+  size_t id = 0;
+  for (; id + kLanes <= logits.size(); id += kLanes) {
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      highest[lane] = logits[id + lane] > highest[lane] ? logits[id + lane] : highest[lane];
     }
   }
-  return best_id;
+  float best = *std::max_element(highest.begin(), highest.end());
+  for (; id < logits.size(); ++id) best = logits[id] > best ? logits[id] : best;
+  if (best == kLowest) return -1;
+  return static_cast<int32_t>(std::find(logits.begin(), logits.end(), best) - logits.begin());
 }
 
 double LogSumExp(std::span<const float> logits) {
@@ -68,7 +76,7 @@ Result<SampledToken> Sampler::Next(std::span<float> logits) {
   SampledToken sampled;
   const bool plain = params_.repetition_penalty == 1.0 && params_.frequency_penalty == 0.0 &&
                      params_.presence_penalty == 0.0 && params_.logit_bias.empty();
-  const double log_sum = LogSumExp(logits);
+  const double log_sum = LogSumOfWeights(logits, logits[best]);
   if (params_.logprobs.has_value()) sampled.top = TopTokens(logits, *params_.logprobs, log_sum);
   if (plain && params_.temperature == 0.0) {
     sampled.token_id = best;
@@ -115,22 +123,18 @@ void Sampler::ApplyPenalties(std::span<float> logits) const {
   }
 }
 
-/// Fills candidates_ in id order with exp((logit - max) / temperature); returns their sum.
-double Sampler::Weigh(std::span<const float> logits) {
+/// Fills candidates_ in id order.
+void Sampler::Weigh(std::span<const float> logits) {
   candidates_.clear();
   const int32_t best = ArgMax(logits);
-  if (best < 0) return 0.0;
-  const double max = logits[best];
-  double total = 0.0;
-  for (size_t id = 0; id < logits.size(); ++id) {
-    // Divided, because the inverse of a temperature near 0 is infinite.
-    const double exponent = (logits[id] - max) / params_.temperature;
-    if (!(exponent > kNegligibleLog)) continue;
-    const double weight = std::exp(exponent);
-    candidates_.push_back({static_cast<int32_t>(id), weight});
-    total += weight;
-  }
-  return total;
+  if (best < 0) return;
+  SoftmaxWeights(logits, logits[best], params_.temperature,
+                 [&](size_t first, std::span<const float> weights) {
+                   for (size_t i = 0; i < weights.size(); ++i) {
+                     if (weights[i] > kNegligible)
+                       candidates_.push_back({static_cast<int32_t>(first + i), weights[i]});
+                   }
+                 });
 }
 
 void Sampler::KeepTopK() {
@@ -143,8 +147,15 @@ void Sampler::KeepTopK() {
   candidates_.resize(k);
 }
 
-void Sampler::KeepTopP(double total) {
+double Sampler::TotalWeight() const {
+  double total = 0.0;
+  for (const Candidate& candidate : candidates_) total += candidate.weight;
+  return total;
+}
+
+void Sampler::KeepTopP() {
   if (params_.top_p >= 1.0) return;
+  const double total = TotalWeight();
   auto worse = [](const Candidate& a, const Candidate& b) {
     return a.weight < b.weight || (a.weight == b.weight && a.token_id > b.token_id);
   };
@@ -168,20 +179,16 @@ void Sampler::KeepMinP() {
 }
 
 int32_t Sampler::Draw(std::span<const float> logits) {
-  double total = Weigh(logits);
+  Weigh(logits);
   if (candidates_.empty()) return -1;
   KeepTopK();
-  if (params_.top_p < 1.0) {
-    total = 0.0;
-    for (const Candidate& candidate : candidates_) total += candidate.weight;
-    KeepTopP(total);
-  }
+  KeepTopP();
   KeepMinP();
-  std::sort(candidates_.begin(), candidates_.end(),
-            [](const Candidate& a, const Candidate& b) { return a.token_id < b.token_id; });
-  total = 0.0;
-  for (const Candidate& candidate : candidates_) total += candidate.weight;
-  const double target = UniformAt(params_.seed, draws_) * total;
+  auto earlier = [](const Candidate& a, const Candidate& b) { return a.token_id < b.token_id; };
+  if (!std::is_sorted(candidates_.begin(), candidates_.end(), earlier)) {
+    std::sort(candidates_.begin(), candidates_.end(), earlier);
+  }
+  const double target = UniformAt(params_.seed, draws_) * TotalWeight();
   double passed = 0.0;
   for (const Candidate& candidate : candidates_) {
     passed += candidate.weight;

@@ -44,9 +44,10 @@ class Sampler {
 
   void ApplyPenalties(std::span<float> logits) const;
   int32_t Draw(std::span<const float> logits);
-  double Weigh(std::span<const float> logits);
+  void Weigh(std::span<const float> logits);
+  double TotalWeight() const;
   void KeepTopK();
-  void KeepTopP(double total);
+  void KeepTopP();
   void KeepMinP();
 
   SamplingParams params_;

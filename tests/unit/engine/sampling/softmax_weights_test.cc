@@ -1,0 +1,90 @@
+#include "engine/sampling/softmax_weights.h"
+
+#include <cmath>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "engine/sampling/sampler.h"
+
+namespace conclave::engine {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+std::vector<float> RandomLogits(size_t size, float spread, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(3.0f, spread);
+  std::vector<float> logits(size);
+  for (float& logit : logits) logit = normal(random);
+  return logits;
+}
+
+TEST(SoftmaxWeightsTest, AreTheExponentialsInOrder) {
+  for (const size_t size : {1u, 7u, 511u, 512u, 513u, 3000u}) {
+    for (const double temperature : {0.1, 0.7, 1.0, 30.0}) {
+      const std::vector<float> logits = RandomLogits(size, 4.0f, static_cast<uint32_t>(size));
+      const float max = logits[ArgMax(logits)];
+      size_t next = 0;
+      SoftmaxWeights(logits, max, temperature, [&](size_t first, std::span<const float> weights) {
+        ASSERT_EQ(first, next);
+        next += weights.size();
+        for (size_t i = 0; i < weights.size(); ++i) {
+          const double exponent = (static_cast<double>(logits[first + i]) - max) / temperature;
+          const double expected = std::exp(exponent);
+          // The exponent is rounded once or twice, to one part in 2^24 each time.
+          EXPECT_NEAR(weights[i], expected, expected * (3.0 + 3.0 * std::fabs(exponent)) * 0x1p-24 + 1e-38);
+        }
+      });
+      EXPECT_EQ(next, size);
+    }
+  }
+}
+
+TEST(SoftmaxWeightsTest, WhatIsNoNumberWeighsNothingAndATinyTemperatureLeavesTheBest) {
+  const std::vector<float> logits = {1.0f, kNan, -kInfinity, 2.0f, 2.0f};
+  for (const double temperature : {1.0, 1e-30, 1e-300}) {
+    SoftmaxWeights(logits, 2.0f, temperature, [&](size_t, std::span<const float> weights) {
+      EXPECT_EQ(weights[1], 0.0f);
+      EXPECT_EQ(weights[2], 0.0f);
+      EXPECT_EQ(weights[3], 1.0f);
+      EXPECT_EQ(weights[4], 1.0f);
+      if (temperature < 1.0) EXPECT_EQ(weights[0], 0.0f);
+    });
+  }
+}
+
+TEST(SoftmaxWeightsTest, TheLogarithmOfTheirSumIsThatOfDoubles) {
+  for (const size_t size : {1u, 15u, 16u, 17u, 512u, 530u, 49152u}) {
+    for (const float spread : {0.0f, 0.1f, 3.0f, 20.0f}) {
+      const std::vector<float> logits = RandomLogits(size, spread, static_cast<uint32_t>(size));
+      EXPECT_NEAR(LogSumOfWeights(logits, logits[ArgMax(logits)]), LogSumExp(logits), 3e-7);
+    }
+  }
+}
+
+TEST(ArgMaxTest, TheLowestOfTheHighestWins) {
+  std::mt19937 random(5);
+  for (int round = 0; round < 300; ++round) {
+    std::vector<float> logits(1 + random() % 70);
+    // Few values, so that ties are common.
+    for (float& logit : logits)
+      logit = std::vector<float>{kNan, -kInfinity, -1.0f, -0.0f, 0.0f, 2.0f}[random() % 6];
+    int32_t expected = -1;
+    float best = -kInfinity;
+    for (size_t id = 0; id < logits.size(); ++id) {
+      if (logits[id] > best) {
+        best = logits[id];
+        expected = static_cast<int32_t>(id);
+      }
+    }
+    EXPECT_EQ(ArgMax(logits), expected);
+  }
+  EXPECT_EQ(ArgMax({}), -1);
+}
+
+}  // namespace
+}  // namespace conclave::engine
