@@ -156,6 +156,9 @@ double Sampler::TotalWeight() const {
 void Sampler::KeepTopP() {
   if (params_.top_p >= 1.0) return;
   const double total = TotalWeight();
+  // All those below this together do not reach 1 - top_p, so that the others reach top_p without them.
+  const double least = (1.0 - params_.top_p) * total / static_cast<double>(candidates_.size());
+  std::erase_if(candidates_, [least](const Candidate& candidate) { return candidate.weight < least; });
   auto worse = [](const Candidate& a, const Candidate& b) {
     return a.weight < b.weight || (a.weight == b.weight && a.token_id > b.token_id);
   };
