@@ -13,7 +13,13 @@ namespace conclave::engine {
 namespace {
 
 constexpr uint32_t kVersion = 3;
+// The ids of value types.
 constexpr uint32_t kUint32Type = 4;
+constexpr uint32_t kInt32Type = 5;
+constexpr uint32_t kFloat32Type = 6;
+constexpr uint32_t kBoolType = 7;
+constexpr uint32_t kTextType = 8;
+constexpr uint32_t kArrayType = 9;
 
 template <typename T>
 void AppendNumber(std::string& out, T value) {
@@ -21,9 +27,16 @@ void AppendNumber(std::string& out, T value) {
   out.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-void AppendText(std::string& out, std::string_view text) {
+void AppendString(std::string& out, std::string_view text) {
   AppendNumber(out, uint64_t{text.size()});
   out += text;
+}
+
+void AppendArrayHead(std::string& out, std::string_view key, uint32_t type, size_t count) {
+  AppendString(out, key);
+  AppendNumber(out, kArrayType);
+  AppendNumber(out, type);
+  AppendNumber(out, uint64_t{count});
 }
 
 uint64_t Aligned(uint64_t offset, uint64_t alignment) {
@@ -35,7 +48,7 @@ std::span<const std::byte> AsBytes(std::string_view text) {
 }
 
 void AppendDirectoryEntry(std::string& out, const GgufOutputTensor& tensor, uint64_t offset) {
-  AppendText(out, tensor.name);
+  AppendString(out, tensor.name);
   AppendNumber(out, static_cast<uint32_t>(tensor.rank));
   for (int i = tensor.rank - 1; i >= 0; --i) AppendNumber(out, static_cast<uint64_t>(tensor.shape[i]));
   AppendNumber(out, GgufTensorTypeOf(tensor.dtype).id);
@@ -49,10 +62,48 @@ void GgufPairs::AddEncoded(std::span<const std::byte> pair) {
   ++count_;
 }
 
+void GgufPairs::AddAll(const GgufPairs& others) {
+  bytes_ += others.bytes_;
+  count_ += others.count_;
+}
+
 void GgufPairs::AddUint32(std::string_view key, uint32_t value) {
-  AppendText(bytes_, key);
+  AppendString(bytes_, key);
   AppendNumber(bytes_, kUint32Type);
   AppendNumber(bytes_, value);
+  ++count_;
+}
+
+void GgufPairs::AddFloat32(std::string_view key, float value) {
+  AppendString(bytes_, key);
+  AppendNumber(bytes_, kFloat32Type);
+  AppendNumber(bytes_, value);
+  ++count_;
+}
+
+void GgufPairs::AddBool(std::string_view key, bool value) {
+  AppendString(bytes_, key);
+  AppendNumber(bytes_, kBoolType);
+  AppendNumber(bytes_, static_cast<uint8_t>(value));
+  ++count_;
+}
+
+void GgufPairs::AddText(std::string_view key, std::string_view value) {
+  AppendString(bytes_, key);
+  AppendNumber(bytes_, kTextType);
+  AppendString(bytes_, value);
+  ++count_;
+}
+
+void GgufPairs::AddTexts(std::string_view key, const std::vector<std::string>& values) {
+  AppendArrayHead(bytes_, key, kTextType, values.size());
+  for (const std::string& value : values) AppendString(bytes_, value);
+  ++count_;
+}
+
+void GgufPairs::AddInt32s(std::string_view key, const std::vector<int32_t>& values) {
+  AppendArrayHead(bytes_, key, kInt32Type, values.size());
+  for (const int32_t value : values) AppendNumber(bytes_, value);
   ++count_;
 }
 

@@ -15,12 +15,19 @@
 namespace conclave::engine {
 
 /// Key-value pairs for the header of a GGUF file, encoded in the order they are added. Keys must differ; the
-/// caller checks.
+/// caller checks. Texts are UTF-8.
 class GgufPairs {
  public:
   /// The bytes of a pair of another file (GgufPairSpan).
   void AddEncoded(std::span<const std::byte> pair);
+  /// All pairs of another header.
+  void AddAll(const GgufPairs& others);
   void AddUint32(std::string_view key, uint32_t value);
+  void AddFloat32(std::string_view key, float value);
+  void AddBool(std::string_view key, bool value);
+  void AddText(std::string_view key, std::string_view value);
+  void AddTexts(std::string_view key, const std::vector<std::string>& values);
+  void AddInt32s(std::string_view key, const std::vector<int32_t>& values);
 
   uint64_t count() const { return count_; }
   const std::string& bytes() const { return bytes_; }

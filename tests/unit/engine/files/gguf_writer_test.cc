@@ -72,6 +72,33 @@ TEST_F(GgufWriterTest, WhatIsWrittenIsRead) {
   EXPECT_EQ(bytes.substr(header->tensors[1].data_offset, 136), second);
 }
 
+TEST_F(GgufWriterTest, EveryKindOfPairIsRead) {
+  GgufPairs more;
+  more.AddInt32s("int32s", {-1, 2});
+  more.AddTexts("texts", {"", "b\n"});
+  GgufPairs pairs;
+  pairs.AddFloat32("float", 0.5f);
+  pairs.AddBool("yes", true);
+  pairs.AddBool("no", false);
+  pairs.AddText("text", "words");
+  pairs.AddAll(more);
+  EXPECT_EQ(pairs.count(), 6u);
+  auto writer = GgufWriter::Create(path_, pairs, {}, 32, false);
+  ASSERT_TRUE(writer.ok());
+  ASSERT_TRUE(writer->Finish().ok());
+  const std::string bytes = ReadFile(path_);
+  const Result<GgufHeader> header = ReadGgufHeader(AsBytes(bytes));
+  ASSERT_TRUE(header.ok()) << header.status().ToString();
+  const std::map<std::string, GgufValue, std::less<>> expected = {
+      {"float", 0.5},
+      {"yes", true},
+      {"no", false},
+      {"text", std::string("words")},
+      {"int32s", std::vector<int64_t>{-1, 2}},
+      {"texts", std::vector<std::string>{"", "b\n"}}};
+  EXPECT_EQ(header->metadata.values(), expected);
+}
+
 TEST_F(GgufWriterTest, PairsOfAnotherFileAreCopiedByteByByte) {
   GgufBuilder b;
   b.Raw("u8", 0, "\xff").Text("text", "words").Raw("u64", 10, GgufBuilder::Encoded(uint64_t{1} << 62));
