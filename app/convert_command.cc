@@ -10,6 +10,8 @@
 #include "app/json_line.h"
 #include "app/model_source.h"
 #include "app/read_file.h"
+#include "app/removed_on_signal.h"
+#include "engine/files/new_file.h"
 #include "engine/quantise/calibrate.h"
 #include "engine/quantise/quantise_gguf.h"
 #include "services/tokenizer/model_tokenizer.h"
@@ -128,6 +130,7 @@ Status QuantizeModel(const QuantizeFlags& flags) {
   if (!flags.calibrate.empty()) {
     CONCLAVE_ASSIGN_OR_RETURN(calibration, CalibrateOn(flags, in, pool));
   }
+  const RemovedOnSignal removed(engine::NewFile::PartialPath(flags.out));
   ProgressBar bar("quantising");
   CONCLAVE_ASSIGN_OR_RETURN(
       const engine::QuantiseReport report,

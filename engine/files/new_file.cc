@@ -49,15 +49,18 @@ void SyncFolder(const std::string& path) {
 
 }  // namespace
 
+std::string NewFile::PartialPath(const std::string& path) {
+  const std::string name = std::filesystem::path(path).filename().string();
+  return (FolderOf(path) / ("." + name + "." + std::to_string(::getpid()) + ".partial")).string();
+}
+
 Result<NewFile> NewFile::Create(std::string path, uint64_t size_bytes, bool replace) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) return InvalidArgument(Quoted(path) + " is a folder");
   if (!replace && std::filesystem::exists(std::filesystem::symlink_status(path, ignored))) {
     return AlreadyExists(Quoted(path) + " exists already");
   }
-  const std::string name = std::filesystem::path(path).filename().string();
-  std::string partial =
-      (FolderOf(path) / ("." + name + "." + std::to_string(::getpid()) + ".partial")).string();
+  std::string partial = PartialPath(path);
   const int descriptor = ::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (descriptor < 0) return FromErrno(path, errno);
   NewFile file(std::move(path), std::move(partial), descriptor, replace);

@@ -20,6 +20,9 @@ class NewFile {
   /// Errors: ALREADY_EXISTS, NOT_FOUND (no such folder), PERMISSION_DENIED, RESOURCE_EXHAUSTED (no room).
   static Result<NewFile> Create(std::string path, uint64_t size_bytes, bool replace);
 
+  /// Where a file stands until it is committed, for who wants to remove it when a signal ends the process.
+  static std::string PartialPath(const std::string& path);
+
   NewFile(NewFile&& other) noexcept;
   NewFile& operator=(NewFile&&) = delete;
   ~NewFile();

@@ -1,8 +1,13 @@
 """`convert quantize` as a user meets it: one line a mistake, and never a half file under the final name."""
 
 import json
+import signal
+import subprocess
+import time
 
 import pytest
+
+from support.time_limits import scaled
 
 
 @pytest.fixture
@@ -69,3 +74,22 @@ def test_safetensors_are_refused_with_what_works(quantize, tmp_path):
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     refused(quantize("--type", "Q4_0", folder, tmp_path / "out.gguf"), "safetensors are not converted", ".gguf")
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_command_leaves_nothing(program, home, model_path, tmp_path, ending):
+    out = tmp_path / "out.gguf"
+    out.write_bytes(b"precious")
+    process = subprocess.Popen(
+        [str(program), "convert", "quantize", "--type", "Q4_K", "--requantize", "--force", "--threads", "1",
+         str(model_path), str(out)], env=home.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + scaled(60)
+    while not list(tmp_path.glob(".out.gguf.*.partial")):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline, "nothing was written"
+        time.sleep(0.01)
+    process.send_signal(ending)
+    assert process.wait(timeout=scaled(60)) == -ending
+    process.stderr.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["out.gguf"]
+    assert out.read_bytes() == b"precious"
