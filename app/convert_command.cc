@@ -25,6 +25,7 @@ struct QuantizeFlags {
   std::string output_type;
   std::string calibrate;
   int64_t context = 512;
+  int64_t calibration_memory_mib = 4096;
   bool requantize = false;
   bool force = false;
   std::string in;
@@ -81,10 +82,12 @@ Result<Calibration> CalibrateOn(const QuantizeFlags& flags, const std::string& i
   CONCLAVE_ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::LoadModelTokenizer(in));
   CONCLAVE_ASSIGN_OR_RETURN(const auto tokens, tokenizer->Encode(text, {}));
   CONCLAVE_ASSIGN_OR_RETURN(const auto model, engine::LanguageModel::Load(in, flags.context, pool));
+  const engine::CalibrationOptions options{
+      .window = flags.context, .memory_bytes = static_cast<uint64_t>(flags.calibration_memory_mib) << 20};
   ProgressBar bar("calibrating");
   Calibration calibration;
   CONCLAVE_ASSIGN_OR_RETURN(calibration.importance,
-                            engine::Calibrate(*model, tokens, flags.context,
+                            engine::Calibrate(*model, tokens, options,
                                               [&](int64_t done, int64_t total) { bar.Update(done, total); }));
   calibration.tokens = static_cast<int64_t>(tokens.size()) / flags.context * flags.context;
   return calibration;
@@ -154,6 +157,12 @@ void AddQuantize(CLI::App& convert, CommandRunner& chosen) {
                       "are rounded with more care");
   command->add_option("--context,-c", flags->context, "Tokens in a window of the calibration")
       ->capture_default_str();
+  command
+      ->add_option(
+          "--calibration-memory-mib", flags->calibration_memory_mib,
+          "What the calibration's statistics may take; with less, fewer columns are rounded together")
+      ->capture_default_str()
+      ->check(WholeNumber(1, 1 << 20));
   command->add_flag("--requantize", flags->requantize,
                     "Allow a model that is quantised already; its errors stay, and new ones add up");
   command->add_flag("--force", flags->force, "Replace OUT if it exists");

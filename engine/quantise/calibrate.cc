@@ -3,8 +3,6 @@
 #include <string>
 #include <vector>
 
-#include "engine/quantise/statistics_gatherer.h"
-
 namespace conclave::engine {
 namespace {
 
@@ -22,7 +20,7 @@ class Observed {
   LanguageModel& model_;
 };
 
-Result<Importance> ImportanceOf(const StatisticsGatherer& gatherer, const LanguageModel& model) {
+Result<Importance> ImportanceOf(StatisticsGatherer& gatherer, const LanguageModel& model) {
   const WeightNames& names = model.names();
   struct Product {
     ProductInput input;
@@ -35,23 +33,49 @@ Result<Importance> ImportanceOf(const StatisticsGatherer& gatherer, const Langua
   Importance importance;
   for (int64_t layer = 0; layer < model.architecture().layers; ++layer) {
     for (const Product& product : products) {
-      CONCLAVE_ASSIGN_OR_RETURN(const auto statistics, gatherer.Find(product.input, layer));
+      CONCLAVE_ASSIGN_OR_RETURN(const auto statistics, gatherer.Take(product.input, layer));
       for (const std::string* pattern : product.patterns) {
         importance[WeightNames::ForLayer(*pattern, layer)] = statistics;
       }
     }
   }
   const std::string& head = model.architecture().tied_embeddings ? names.embedding : names.output;
-  CONCLAVE_ASSIGN_OR_RETURN(importance[head], gatherer.Find(ProductInput::kHead, 0));
+  CONCLAVE_ASSIGN_OR_RETURN(importance[head], gatherer.Take(ProductInput::kHead, 0));
   return importance;
+}
+
+/// From the best to the most frugal. Blocks are whole super blocks (256 numbers).
+constexpr ColumnGrouping kGroupings[] = {
+    {.whole = 2048, .width = 512}, {.whole = 512, .width = 512}, {.whole = 256, .width = 256}};
+
+uint64_t BytesOf(const Architecture& a, ColumnGrouping grouping) {
+  const uint64_t hidden = grouping.Bytes(a.hidden);
+  const uint64_t layer = 2 * hidden + grouping.Bytes(a.query_heads * a.head_dim) + grouping.Bytes(a.inner);
+  return static_cast<uint64_t>(a.layers) * layer + hidden;
 }
 
 }  // namespace
 
-Result<Importance> Calibrate(LanguageModel& model, std::span<const int32_t> tokens, int64_t window,
+Result<ColumnGrouping> FittingGrouping(const Architecture& architecture, uint64_t memory_bytes) {
+  uint64_t bytes = 0;
+  for (const ColumnGrouping grouping : kGroupings) {
+    bytes = BytesOf(architecture, grouping);
+    if (bytes <= memory_bytes) return grouping;
+  }
+  constexpr uint64_t kMib = 1 << 20;
+  return ResourceExhausted("calibrating this model takes " + std::to_string((bytes + kMib - 1) / kMib) +
+                           " MiB of statistics, more than the " + std::to_string(memory_bytes / kMib) +
+                           " allowed (--calibration-memory-mib)");
+}
+
+Result<Importance> Calibrate(LanguageModel& model, std::span<const int32_t> tokens,
+                             const CalibrationOptions& options,
                              const std::function<void(int64_t, int64_t)>& progress) {
+  const int64_t window = options.window;
   CONCLAVE_ASSIGN_OR_RETURN(const int64_t windows, CountWindows(model, tokens, window));
-  StatisticsGatherer gatherer(model.pool());
+  CONCLAVE_ASSIGN_OR_RETURN(const ColumnGrouping grouping,
+                            FittingGrouping(model.architecture(), options.memory_bytes));
+  StatisticsGatherer gatherer(model.pool(), grouping);
   const Observed observed(model, gatherer);
   for (int64_t i = 0; i < windows; ++i) {
     CONCLAVE_RETURN_IF_ERROR(

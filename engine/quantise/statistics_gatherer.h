@@ -13,37 +13,55 @@
 
 namespace conclave::engine {
 
+/// Which columns' products are gathered together: all of an input of up to `whole` columns, else blocks of
+/// `width` neighbours.
+struct ColumnGrouping {
+  int64_t whole = 2048;
+  int64_t width = 512;
+
+  /// The bytes of the products of an input of so many columns.
+  uint64_t Bytes(int64_t columns) const;
+};
+
+/// Working memory that inputs share.
+struct ProductScratch {
+  std::vector<float> transposed, products;
+};
+
 /// Gathers the products of activations of one input, part by part.
 class InputStatistics {
  public:
   /// Adds rows [rows, columns]; the number of columns never changes.
-  Status Add(const ActivationRows& rows, ThreadPool& pool);
+  Status Add(const ActivationRows& rows, ColumnGrouping grouping, ThreadPool& pool, ProductScratch& scratch);
 
-  /// What was gathered. Errors: INVALID_ARGUMENT (a product is not finite).
-  Result<std::shared_ptr<const ColumnStatistics>> Finish() const;
+  /// What was gathered, handed over. Errors: INVALID_ARGUMENT (a product is not finite).
+  Result<std::shared_ptr<const ColumnStatistics>> Take();
 
  private:
-  Status AddBlock(const ActivationRows& rows, ThreadPool& pool, ColumnBlock& block);
+  static Status AddBlock(const ActivationRows& rows, ThreadPool& pool, ProductScratch& scratch,
+                         ColumnBlock& block);
 
   int64_t rows_ = 0;
   ColumnStatistics sums_;
-  std::vector<float> transposed_, partial_;
 };
 
 /// Gathers the statistics of every product of a forward pass. Costs about as much as the pass itself, and
-/// memory for [columns, columns] floats an input (in blocks, where columns are many).
+/// memory for the products of every input that it sees (ColumnGrouping::Bytes).
 class StatisticsGatherer final : public ActivationObserver {
  public:
   /// `pool`: the model's.
-  explicit StatisticsGatherer(ThreadPool& pool) : pool_(pool) {}
+  StatisticsGatherer(ThreadPool& pool, ColumnGrouping grouping) : pool_(pool), grouping_(grouping) {}
 
   void Observe(ProductInput input, int64_t layer, const ActivationRows& rows) override;
 
-  /// nullptr for an input that was never seen. Errors: those of InputStatistics.
-  Result<std::shared_ptr<const ColumnStatistics>> Find(ProductInput input, int64_t layer) const;
+  /// Hands over what was gathered; nullptr for an input that was never seen. Errors: those of
+  /// InputStatistics.
+  Result<std::shared_ptr<const ColumnStatistics>> Take(ProductInput input, int64_t layer);
 
  private:
   ThreadPool& pool_;
+  const ColumnGrouping grouping_;
+  ProductScratch scratch_;
   std::map<std::pair<ProductInput, int64_t>, InputStatistics> inputs_;
   Status failure_;  ///< the first one
 };

@@ -76,6 +76,13 @@ def test_safetensors_are_refused_with_what_works(quantize, tmp_path):
     refused(quantize("--type", "Q4_0", folder, tmp_path / "out.gguf"), "safetensors are not converted", ".gguf")
 
 
+def test_calibration_that_needs_more_memory_than_allowed_is_refused(quantize, model_path, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("The sea was calm. " * 200)
+    refused(quantize("--requantize", "--calibrate", text, "--calibration-memory-mib", "1", model_path,
+                     tmp_path / "out.gguf"), "MiB of statistics", "--calibration-memory-mib")
+
+
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_command_leaves_nothing(program, home, model_path, tmp_path, ending):
     out = tmp_path / "out.gguf"

@@ -33,11 +33,14 @@ std::vector<float> CorrelatedRows(uint32_t seed) {
 std::shared_ptr<const ColumnStatistics> StatisticsOf(const std::vector<float>& rows) {
   ThreadPool pool(2);
   InputStatistics statistics;
+  ProductScratch scratch;
   for (int64_t begin = 0; begin < kTokens; begin += 100) {
     EXPECT_TRUE(
-        statistics.Add({.x = rows.data() + begin * kColumns, .rows = 100, .columns = kColumns}, pool).ok());
+        statistics
+            .Add({.x = rows.data() + begin * kColumns, .rows = 100, .columns = kColumns}, {}, pool, scratch)
+            .ok());
   }
-  return *statistics.Finish();
+  return *statistics.Take();
 }
 
 /// The mean over the tokens of (errors . x)^2.
@@ -75,9 +78,10 @@ TEST(StatisticsGathererTest, ProductsAreMeansOverTheTokens) {
 TEST(StatisticsGathererTest, WideInputsAreCutIntoBlocks) {
   ThreadPool pool(1);
   InputStatistics statistics;
+  ProductScratch scratch;
   const std::vector<float> row(3000, 2.0f);
-  ASSERT_TRUE(statistics.Add({.x = row.data(), .rows = 1, .columns = 3000}, pool).ok());
-  const auto found = *statistics.Finish();
+  ASSERT_TRUE(statistics.Add({.x = row.data(), .rows = 1, .columns = 3000}, {}, pool, scratch).ok());
+  const auto found = *statistics.Take();
   EXPECT_EQ(found->mean_squares, std::vector<float>(3000, 4.0f));
   int64_t next = 0;
   for (const ColumnBlock& block : found->blocks) {
@@ -91,10 +95,11 @@ TEST(StatisticsGathererTest, WideInputsAreCutIntoBlocks) {
 TEST(StatisticsGathererTest, ActivationsThatAreNoNumbersAreRefused) {
   ThreadPool pool(1);
   InputStatistics statistics;
+  ProductScratch scratch;
   std::vector<float> row(64, 1.0f);
   row[5] = std::numeric_limits<float>::infinity();
-  ASSERT_TRUE(statistics.Add({.x = row.data(), .rows = 1, .columns = 64}, pool).ok());
-  EXPECT_EQ(statistics.Finish().status().code(), StatusCode::kInvalidArgument);
+  ASSERT_TRUE(statistics.Add({.x = row.data(), .rows = 1, .columns = 64}, {}, pool, scratch).ok());
+  EXPECT_EQ(statistics.Take().status().code(), StatusCode::kInvalidArgument);
 }
 
 TEST(CodeRefinerTest, LowersTheErrorOfTheProductInEveryFormat) {

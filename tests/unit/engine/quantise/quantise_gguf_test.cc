@@ -198,7 +198,7 @@ TEST_F(QuantiseGgufTest, CalibrationGathersEveryMatrixAndChangesTheFile) {
   const auto pool = std::make_shared<ThreadPool>(2);
   const auto model = *LanguageModel::Load(in, 0, pool);
   const auto tokens = testing::SomeTokens(160, 5);
-  const auto importance = Calibrate(*model, tokens, 64, [](int64_t, int64_t) {});
+  const auto importance = Calibrate(*model, tokens, {.window = 64}, [](int64_t, int64_t) {});
   ASSERT_TRUE(importance.ok()) << importance.status().ToString();
   const auto file = *OpenGgufFile(in);
   for (const TensorView& tensor : file->tensors()) {
@@ -218,13 +218,59 @@ TEST_F(QuantiseGgufTest, CalibrationGathersEveryMatrixAndChangesTheFile) {
   EXPECT_NE(ReadFile(out_), plain);
 }
 
+TEST_F(QuantiseGgufTest, CalibrationKeepsToItsMemory) {
+  Architecture wide;
+  wide.layers = 10;
+  wide.hidden = 1024;
+  wide.inner = 4096;
+  wide.query_heads = 8;
+  wide.head_dim = 128;
+  constexpr uint64_t kMib = 1 << 20;
+  // Of a layer: three inputs of 1,024 columns, 4 MiB each together, 2 in blocks of 512, 1 of 256; one of
+  // 4,096 columns, 8 or 4 MiB. Then the head's.
+  EXPECT_EQ(FittingGrouping(wide, 204 * kMib)->whole, 2048);
+  EXPECT_EQ(FittingGrouping(wide, 204 * kMib - 1)->whole, 512);
+  EXPECT_EQ(FittingGrouping(wide, 142 * kMib)->width, 512);
+  EXPECT_EQ(FittingGrouping(wide, 142 * kMib - 1)->width, 256);
+  EXPECT_EQ(FittingGrouping(wide, 71 * kMib)->width, 256);
+  const Status status = FittingGrouping(wide, 71 * kMib - 1).status();
+  EXPECT_EQ(status.code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(status.message(), HasSubstr("71 MiB"));
+}
+
+TEST_F(QuantiseGgufTest, NarrowBlocksHoldTheSameProducts) {
+  ThreadPool pool(1);
+  ProductScratch scratch;
+  constexpr int64_t kColumns = 80, kRows = 6;
+  std::vector<float> x;
+  for (int64_t i = 0; i < kRows * kColumns; ++i) x.push_back(static_cast<float>(i * 37 % 19) - 9.0f);
+  const auto gather = [&](ColumnGrouping grouping) {
+    InputStatistics inputs;
+    EXPECT_TRUE(
+        inputs.Add({.x = x.data(), .rows = kRows, .columns = kColumns}, grouping, pool, scratch).ok());
+    return *inputs.Take();
+  };
+  const auto whole = gather({.whole = 128, .width = 32});
+  const auto narrow = gather({.whole = 64, .width = 32});
+  EXPECT_EQ(narrow->mean_squares, whole->mean_squares);
+  ASSERT_EQ(narrow->blocks.size(), 3u);
+  for (const ColumnBlock& block : narrow->blocks) {
+    for (int64_t i = 0; i < block.count * block.count; ++i) {
+      const int64_t row = block.first + i / block.count, column = block.first + i % block.count;
+      EXPECT_EQ(block.products[i], whole->blocks[0].products[row * kColumns + column])
+          << row << " " << column;
+    }
+  }
+}
+
 TEST_F(QuantiseGgufTest, NormedInputsHaveTheirNormsMeanSquare) {
   // An RMS norm's output, divided by its weights, has a mean square of 1 over the columns: 64 numbers whose
   // weights SmallLlama repeats every seven.
   const std::string in = Write(MatrixType::kF32);
   const auto pool = std::make_shared<ThreadPool>(1);
   const auto model = *LanguageModel::Load(in, 0, pool);
-  const auto importance = *Calibrate(*model, testing::SomeTokens(128, 5), 64, [](int64_t, int64_t) {});
+  const auto importance =
+      *Calibrate(*model, testing::SomeTokens(128, 5), {.window = 64}, [](int64_t, int64_t) {});
   for (const char* name : {"blk.0.attn_q.weight", "blk.1.ffn_up.weight", "output.weight"}) {
     const std::vector<float>& columns = importance.at(name)->mean_squares;
     double mean = 0.0;
@@ -242,10 +288,10 @@ TEST_F(QuantiseGgufTest, CalibrationLeavesTheModelAsItWas) {
   const auto model = *LanguageModel::Load(in, 0, pool);
   const auto tokens = testing::SomeTokens(64, 6);
   const auto before = ScoreText(*model, tokens, 64, [](int64_t, int64_t) {});
-  ASSERT_TRUE(Calibrate(*model, tokens, 64, [](int64_t, int64_t) {}).ok());
+  ASSERT_TRUE(Calibrate(*model, tokens, {.window = 64}, [](int64_t, int64_t) {}).ok());
   const auto after = ScoreText(*model, tokens, 64, [](int64_t, int64_t) {});
   EXPECT_EQ(after->nll_sum, before->nll_sum);
-  EXPECT_EQ(Calibrate(*model, tokens, 65, [](int64_t, int64_t) {}).status().code(),
+  EXPECT_EQ(Calibrate(*model, tokens, {.window = 65}, [](int64_t, int64_t) {}).status().code(),
             StatusCode::kInvalidArgument);
 }
 
