@@ -13,8 +13,10 @@
 #include "app/removed_on_signal.h"
 #include "engine/files/new_file.h"
 #include "engine/quantise/calibrate.h"
-#include "engine/quantise/quantise_gguf.h"
+#include "engine/quantise/quantise_model.h"
+#include "services/tokenizer/gguf_tokenizer_pairs.h"
 #include "services/tokenizer/model_tokenizer.h"
+#include "services/tokenizer/vocabulary_json.h"
 
 namespace conclave::app {
 namespace {
@@ -37,24 +39,32 @@ struct Calibration {
   int64_t tokens = 0;
 };
 
-/// The .gguf file that IN names. Errors: UNIMPLEMENTED (safetensors), and those of FindModel.
+/// The .gguf file or the folder that IN names. Errors: those of FindModel.
 Result<std::string> SourcePath(const QuantizeFlags& flags, const platform::Config& config) {
-  std::string path = flags.in;
-  if (!std::filesystem::exists(path)) {
-    platform::Config named = config;
-    named.model = flags.in;
-    CONCLAVE_ASSIGN_OR_RETURN(const platform::ModelSource source, FindModel(named));
-    path = source.path;
+  if (std::filesystem::exists(flags.in)) return flags.in;
+  platform::Config named = config;
+  named.model = flags.in;
+  CONCLAVE_ASSIGN_OR_RETURN(const platform::ModelSource source, FindModel(named));
+  return source.path;
+}
+
+/// Errors: those of OpenGgufSource, OpenFolderSource, ReadTokenizerFolder and TokenizerAsGguf.
+Result<engine::QuantiseSource> OpenSource(const std::string& in, bool requantise) {
+  if (!std::filesystem::is_directory(in)) {
+    if (!in.ends_with(".safetensors")) return engine::OpenGgufSource(in, requantise);
+    return InvalidArgument("give the folder that holds '" + in + "', its config.json and its tokenizer.json");
   }
-  if (!std::filesystem::is_directory(path) && !path.ends_with(".safetensors")) return path;
-  return Unimplemented("'" + path +
-                       "' is no .gguf file: safetensors are not converted, because their tokenizer is not "
-                       "carried over; make a float .gguf of them first (llama.cpp's convert_hf_to_gguf.py)");
+  CONCLAVE_ASSIGN_OR_RETURN(engine::QuantiseSource source, engine::OpenFolderSource(in));
+  CONCLAVE_ASSIGN_OR_RETURN(tokenizer::TokenizerFiles files, tokenizer::ReadTokenizerFolder(in));
+  const auto pairs = tokenizer::TokenizerAsGguf(std::move(files), source.vocabulary);
+  if (!pairs.ok()) return pairs.status().Annotate(in);
+  source.pairs.AddAll(*pairs);
+  return source;
 }
 
 /// What the caller asked for. Errors: INVALID_ARGUMENT.
 Result<engine::QuantiseOptions> OptionsOf(const QuantizeFlags& flags) {
-  engine::QuantiseOptions options{.requantise = flags.requantize, .replace = flags.force};
+  engine::QuantiseOptions options{.replace = flags.force};
   CONCLAVE_ASSIGN_OR_RETURN(options.types.matrices, engine::ParseTargetType(flags.type));
   options.types.head =
       engine::IsQuantised(options.types.matrices) ? engine::DType::kQ8_0 : options.types.matrices;
@@ -128,6 +138,7 @@ Status QuantizeModel(const QuantizeFlags& flags) {
   CONCLAVE_ASSIGN_OR_RETURN(const platform::Config config, flags.common.LoadConfig());
   CONCLAVE_ASSIGN_OR_RETURN(const std::string in, SourcePath(flags, config));
   CONCLAVE_RETURN_IF_ERROR(CheckPaths(flags, in));
+  CONCLAVE_ASSIGN_OR_RETURN(const engine::QuantiseSource source, OpenSource(in, flags.requantize));
   const auto pool = std::make_shared<engine::ThreadPool>(static_cast<int>(config.threads));
   Calibration calibration;
   if (!flags.calibrate.empty()) {
@@ -137,8 +148,8 @@ Status QuantizeModel(const QuantizeFlags& flags) {
   ProgressBar bar("quantising");
   CONCLAVE_ASSIGN_OR_RETURN(
       const engine::QuantiseReport report,
-      engine::QuantiseGguf(in, flags.out, options, calibration.importance, *pool,
-                           [&](int64_t done, int64_t total) { bar.Update(done, total); }));
+      engine::QuantiseModel(source, flags.out, options, calibration.importance, *pool,
+                            [&](int64_t done, int64_t total) { bar.Update(done, total); }));
   PrintReport(flags, options, report, calibration.tokens);
   return Status::Ok();
 }
@@ -169,10 +180,17 @@ void AddQuantize(CLI::App& convert, CommandRunner& chosen) {
   command->add_option("--threads,-t", flags->common.threads, "Engine threads; 0: one for each processor")
       ->check(WholeNumber(0, 1024));
   flags->common.AddJson(*command);
-  command->add_option("IN", flags->in, "A .gguf file, or a model's name")->required();
+  command
+      ->add_option("IN", flags->in,
+                   "A .gguf file, a folder with config.json, safetensors and tokenizer.json, "
+                   "or a model's name")
+      ->required();
   command->add_option("OUT", flags->out, "The .gguf file to write")->required();
   command->footer(
       "Example: conclave convert quantize --type Q4_K --calibrate notes.txt model-f16.gguf model-q4_k.gguf\n"
+      "A folder's model (Llama or Mistral family, byte-level BPE) becomes a .gguf file with its tokenizer "
+      "and\n"
+      "chat template; --type F16 only converts it.\n"
       "Matrices whose rows are not whole blocks of 256 take Q5_0 for Q4_K, Q5_1 for Q5_K, Q8_0 for Q6_K.\n"
       "Norms and biases stay F32. Compare: conclave score --model OUT --compare IN --file text.txt\n"
       "Keys of --json: out, type, output_type, tensors (type to count), replaced (matrices of another "

@@ -9,23 +9,6 @@ namespace {
 
 constexpr const char* kFamily = "llama";
 
-WeightNames LlamaNames() {
-  WeightNames names;
-  names.embedding = "token_embd.weight";
-  names.output_norm = "output_norm.weight";
-  names.output = "output.weight";
-  names.attention_norm = "blk.{}.attn_norm.weight";
-  names.query = "blk.{}.attn_q.weight";
-  names.key = "blk.{}.attn_k.weight";
-  names.value = "blk.{}.attn_v.weight";
-  names.attention_output = "blk.{}.attn_output.weight";
-  names.feed_forward_norm = "blk.{}.ffn_norm.weight";
-  names.gate = "blk.{}.ffn_gate.weight";
-  names.up = "blk.{}.ffn_up.weight";
-  names.down = "blk.{}.ffn_down.weight";
-  return names;
-}
-
 /// Reads keys below "llama.". A key that exists with another kind of value is an error, never a default.
 class Keys {
  public:
@@ -182,6 +165,23 @@ Status ReadRopeScaling(const ModelFile& file, const Keys& keys, Architecture& a)
 
 }  // namespace
 
+WeightNames GgufWeightNames() {
+  WeightNames names;
+  names.embedding = "token_embd.weight";
+  names.output_norm = "output_norm.weight";
+  names.output = "output.weight";
+  names.attention_norm = "blk.{}.attn_norm.weight";
+  names.query = "blk.{}.attn_q.weight";
+  names.key = "blk.{}.attn_k.weight";
+  names.value = "blk.{}.attn_v.weight";
+  names.attention_output = "blk.{}.attn_output.weight";
+  names.feed_forward_norm = "blk.{}.ffn_norm.weight";
+  names.gate = "blk.{}.ffn_gate.weight";
+  names.up = "blk.{}.ffn_up.weight";
+  names.down = "blk.{}.ffn_down.weight";
+  return names;
+}
+
 Result<ModelDescription> DescribeGguf(const ModelFile& file) {
   const std::string* family = file.metadata().String("general.architecture");
   if (family == nullptr)
@@ -191,7 +191,7 @@ Result<ModelDescription> DescribeGguf(const ModelFile& file) {
   const Keys keys(file.metadata());
   CONCLAVE_RETURN_IF_ERROR(RefuseUnknownFeatures(keys));
 
-  ModelDescription out{.architecture = {}, .names = LlamaNames()};
+  ModelDescription out{.architecture = {}, .names = GgufWeightNames()};
   Architecture& a = out.architecture;
   a.family = kFamily;
   CONCLAVE_ASSIGN_OR_RETURN(a.layers, keys.Int("block_count"));

@@ -17,6 +17,9 @@ Result<ModelDescription> DescribeGguf(const ModelFile& file);
 /// yet checked. Errors: INVALID_ARGUMENT, UNIMPLEMENTED.
 Result<ModelDescription> DescribeConfig(const ModelFile& file);
 
+/// The names that a GGUF file of the llama family gives to its tensors.
+WeightNames GgufWeightNames();
+
 /// Whether every number is in range and they fit each other. Errors: INVALID_ARGUMENT.
 Status CheckArchitecture(const Architecture& architecture);
 

@@ -69,19 +69,22 @@ class RowConverter {
 
 }  // namespace
 
-Status ConvertRows(const TensorView& source, int64_t row_begin, int64_t row_end, DType target,
+Status ConvertRows(const TensorView& source, RowOrder order, int64_t row_begin, int64_t row_end, DType target,
                    const ColumnStatistics* statistics, ThreadPool& pool, std::span<std::byte> out) {
   const int64_t columns = source.columns();
   const int64_t source_row_bytes = *RowBytes(source.dtype, columns);
   const int64_t target_row_bytes = *RowBytes(target, columns);
   const float largest = target == DType::kF32 ? std::numeric_limits<float>::max() : kLargestWeight;
+  const auto read = [&](int64_t at, float* row) {
+    DequantiseRow(source.dtype, source.data + order.SourceRow(at) * source_row_bytes, columns, row);
+  };
   std::atomic<int64_t> first_bad = row_end;
   pool.ParallelFor(row_end - row_begin, 1, [&](int64_t begin, int64_t end) {
     RowConverter converter(target, statistics, columns);
     std::vector<float> row(static_cast<size_t>(columns));
     for (int64_t i = begin; i < end; ++i) {
       const int64_t at = row_begin + i;
-      DequantiseRow(source.dtype, source.data + at * source_row_bytes, columns, row.data());
+      read(at, row.data());
       if (!Within(row, largest)) {
         int64_t seen = first_bad.load();
         while (at < seen && !first_bad.compare_exchange_weak(seen, at)) {
@@ -93,8 +96,8 @@ Status ConvertRows(const TensorView& source, int64_t row_begin, int64_t row_end,
   });
   if (first_bad == row_end) return Status::Ok();
   std::vector<float> row(static_cast<size_t>(columns));
-  DequantiseRow(source.dtype, source.data + first_bad * source_row_bytes, columns, row.data());
-  return BadNumber(source, first_bad, row, target);
+  read(first_bad, row.data());
+  return BadNumber(source, order.SourceRow(first_bad), row, target);
 }
 
 }  // namespace conclave::engine

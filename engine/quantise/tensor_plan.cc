@@ -24,7 +24,7 @@ constexpr Target kTargets[] = {
     {DType::kQ5_0, 8}, {DType::kQ5_1, 9}, {DType::kQ4_K, 14}, {DType::kQ5_K, 16}, {DType::kQ6_K, 18},
 };
 
-bool IsMatrix(const GgufTensorInfo& tensor) {
+bool IsMatrix(const TensorView& tensor) {
   return tensor.rank >= 2 && tensor.name.ends_with(".weight") &&
          std::ranges::none_of(
              kKeptParts, [&](std::string_view part) { return tensor.name.find(part) != std::string::npos; });
@@ -57,11 +57,11 @@ DType FittingType(DType wanted, int64_t columns) {
   return RowBytes(smaller, columns) ? smaller : DType::kF16;
 }
 
-std::vector<DType> PlanTensors(const std::vector<GgufTensorInfo>& tensors, const TensorTypes& types) {
+std::vector<DType> PlanTensors(const std::vector<TensorView>& tensors, const TensorTypes& types) {
   const bool own_head =
-      std::ranges::any_of(tensors, [](const GgufTensorInfo& tensor) { return tensor.name == kHead; });
+      std::ranges::any_of(tensors, [](const TensorView& tensor) { return tensor.name == kHead; });
   std::vector<DType> plan;
-  for (const GgufTensorInfo& tensor : tensors) {
+  for (const TensorView& tensor : tensors) {
     const bool head = tensor.name == (own_head ? kHead : kEmbedding);
     const DType wanted = head ? types.head : types.matrices;
     plan.push_back(IsMatrix(tensor) ? FittingType(wanted, tensor.shape[tensor.rank - 1]) : DType::kF32);

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "engine/files/gguf_header.h"
 #include "engine/tensor/dtype.h"
+#include "engine/tensor/tensor_view.h"
 
 namespace conclave::engine {
 
@@ -31,8 +31,8 @@ uint32_t FileTypeOf(DType dtype);
 /// whole blocks of 32 either.
 DType FittingType(DType wanted, int64_t columns);
 
-/// One target type for each tensor. Norms, biases, routers of experts and everything with one dimension
-/// become F32.
-std::vector<DType> PlanTensors(const std::vector<GgufTensorInfo>& tensors, const TensorTypes& types);
+/// One target type for each tensor, whose names are GGUF's. Norms, biases, routers of experts and everything
+/// with one dimension become F32.
+std::vector<DType> PlanTensors(const std::vector<TensorView>& tensors, const TensorTypes& types);
 
 }  // namespace conclave::engine

@@ -1,5 +1,8 @@
 #include "services/tokenizer/pre_tokenizer.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "services/tokenizer/staged_splitter.h"
 #include "services/tokenizer/word_splitters.h"
 
@@ -83,6 +86,18 @@ Result<PreTokenizerChoice> FindPreTokenizer(std::string_view name) {
   }
   return Unimplemented("the pre-tokenizer '" + std::string(name.substr(0, 64)) +
                        "' is not supported; known are " + known);
+}
+
+std::string_view PreTokenizerLike(std::string_view name, bool ignore_merges, bool normalize_nfc) {
+  const auto* const named = std::ranges::find(kEntries, name, &Entry::name);
+  if (named == std::end(kEntries)) return {};
+  for (const Entry& entry : kEntries) {
+    if (entry.family == named->family && entry.ignore_merges == ignore_merges &&
+        entry.normalize_nfc == normalize_nfc) {
+      return entry.name;
+    }
+  }
+  return {};
 }
 
 std::string_view PreTokenizerOfPattern(std::string_view expression) {

@@ -38,6 +38,10 @@ struct PreTokenizerChoice {
 /// By the name in GGUF's tokenizer.ggml.pre. Errors: UNIMPLEMENTED, naming the unknown one.
 Result<PreTokenizerChoice> FindPreTokenizer(std::string_view name);
 
+/// The first name that splits as `name` does and also says these two things; empty when there is none, or no
+/// such `name`.
+std::string_view PreTokenizerLike(std::string_view name, bool ignore_merges, bool normalize_nfc);
+
 /// The name for a regular expression of a tokenizer.json whose pieces it cuts; empty when it is unknown.
 std::string_view PreTokenizerOfPattern(std::string_view pattern);
 

@@ -69,11 +69,17 @@ def test_files_are_replaced_only_when_asked_and_never_the_source(quantize, model
     assert link.is_symlink()
 
 
-def test_safetensors_are_refused_with_what_works(quantize, tmp_path):
+def test_a_folder_that_cannot_be_converted_gets_one_line(quantize, tmp_path):
     folder = tmp_path / "model"
     folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    refused(quantize("--type", "Q4_0", folder, tmp_path / "out.gguf"), "safetensors are not converted", ".gguf")
+    out = tmp_path / "out.gguf"
+    (folder / "config.json").write_text('{"model_type": "gemma3"}')
+    refused(quantize(folder, out), "neither model.safetensors nor")
+    header = b"{}" + b" " * 6
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    refused(quantize(folder, out), "'gemma3'")
+    refused(quantize(folder / "model.safetensors", out), "give the folder", "tokenizer.json")
+    assert not out.exists()
 
 
 def test_calibration_that_needs_more_memory_than_allowed_is_refused(quantize, model_path, tmp_path):

@@ -8,8 +8,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
-GgufTensorInfo Tensor(std::string name, std::vector<int64_t> shape) {
-  GgufTensorInfo tensor{.name = std::move(name), .rank = static_cast<int>(shape.size())};
+TensorView Tensor(std::string name, std::vector<int64_t> shape) {
+  TensorView tensor{.name = std::move(name), .rank = static_cast<int>(shape.size())};
   std::copy(shape.begin(), shape.end(), tensor.shape.begin());
   return tensor;
 }
@@ -35,14 +35,14 @@ TEST(TensorPlanTest, RowsThatAreNotWholeBlocksTakeLlamaQuantizesTypes) {
 
 TEST(TensorPlanTest, NormsAndVectorsStayFloatAndTheHeadHasItsOwnType) {
   const TensorTypes types{.matrices = DType::kQ4_0, .head = DType::kQ6_K};
-  const std::vector<GgufTensorInfo> tied = {
+  const std::vector<TensorView> tied = {
       Tensor("token_embd.weight", {8, 256}),     Tensor("output_norm.weight", {256}),
       Tensor("blk.0.attn_q.weight", {256, 256}), Tensor("blk.0.attn_q_norm.weight", {4, 256}),
       Tensor("blk.0.attn_q.bias", {256}),        Tensor("rope_freqs.weight", {32})};
   EXPECT_EQ(PlanTensors(tied, types), (std::vector<DType>{DType::kQ6_K, DType::kF32, DType::kQ4_0,
                                                           DType::kF32, DType::kF32, DType::kF32}));
-  std::vector<GgufTensorInfo> untied = {tied[0], Tensor("output.weight", {8, 256}),
-                                        Tensor("blk.0.ffn_down_exps.weight", {4, 256, 512})};
+  std::vector<TensorView> untied = {tied[0], Tensor("output.weight", {8, 256}),
+                                    Tensor("blk.0.ffn_down_exps.weight", {4, 256, 512})};
   EXPECT_EQ(PlanTensors(untied, types), (std::vector<DType>{DType::kQ4_0, DType::kQ6_K, DType::kQ4_0}));
 }
 

@@ -1,4 +1,4 @@
-#include "engine/quantise/quantise_gguf.h"
+#include "engine/quantise/quantise_model.h"
 
 #include <filesystem>
 #include <fstream>
@@ -26,7 +26,7 @@ std::string ReadFile(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-class QuantiseGgufTest : public ::testing::Test {
+class QuantiseModelTest : public ::testing::Test {
  protected:
   std::string Write(MatrixType type) {
     return folder_.Write("in.gguf", conclave::testing::SmallLlama(type).Bytes());
@@ -34,12 +34,13 @@ class QuantiseGgufTest : public ::testing::Test {
 
   Result<QuantiseReport> Quantise(const std::string& in, const QuantiseOptions& options,
                                   const Importance& importance = {}, ThreadPool* pool = nullptr) {
-    return QuantiseGguf(in, out_, options, importance, pool != nullptr ? *pool : pool_,
-                        [&](int64_t done, int64_t total) {
-                          EXPECT_GE(done, done_);
-                          done_ = done;
-                          total_ = total;
-                        });
+    CONCLAVE_ASSIGN_OR_RETURN(const QuantiseSource source, OpenGgufSource(in, requantise_));
+    return QuantiseModel(source, out_, options, importance, pool != nullptr ? *pool : pool_,
+                         [&](int64_t done, int64_t total) {
+                           EXPECT_GE(done, done_);
+                           done_ = done;
+                           total_ = total;
+                         });
   }
 
   static QuantiseOptions To(DType dtype) { return {.types = {.matrices = dtype, .head = DType::kQ8_0}}; }
@@ -47,11 +48,12 @@ class QuantiseGgufTest : public ::testing::Test {
   conclave::testing::TemporaryFolder folder_;
   std::string out_ = folder_.path() + "/out.gguf";
   ThreadPool pool_{2};
+  bool requantise_ = false;
   int64_t done_ = 0;
   int64_t total_ = 0;
 };
 
-TEST_F(QuantiseGgufTest, TensorsKeepNamesOrderAndShapes) {
+TEST_F(QuantiseModelTest, TensorsKeepNamesOrderAndShapes) {
   const std::string in = Write(MatrixType::kF32);
   const auto report = Quantise(in, To(DType::kQ4_0));
   ASSERT_TRUE(report.ok()) << report.status().ToString();
@@ -75,7 +77,7 @@ TEST_F(QuantiseGgufTest, TensorsKeepNamesOrderAndShapes) {
   EXPECT_GT(total_, 0);
 }
 
-TEST_F(QuantiseGgufTest, MetadataStaysButForTheFileType) {
+TEST_F(QuantiseModelTest, MetadataStaysButForTheFileType) {
   auto model = conclave::testing::SmallLlama(MatrixType::kF32);
   model.Uint32("general.file_type", 0).Text("quantize.imatrix.file", "old").Raw("odd", 1, "\x05");
   const std::string in = folder_.Write("in.gguf", model.Bytes());
@@ -89,7 +91,7 @@ TEST_F(QuantiseGgufTest, MetadataStaysButForTheFileType) {
   EXPECT_EQ(after->metadata().values(), expected);
 }
 
-TEST_F(QuantiseGgufTest, RowsThatAreNotWholeBlocksAreCounted) {
+TEST_F(QuantiseModelTest, RowsThatAreNotWholeBlocksAreCounted) {
   // Hidden 64 is no multiple of 256; the down projection's 256 columns are.
   const auto report = Quantise(Write(MatrixType::kF32), To(DType::kQ4_K));
   ASSERT_TRUE(report.ok());
@@ -98,7 +100,7 @@ TEST_F(QuantiseGgufTest, RowsThatAreNotWholeBlocksAreCounted) {
   EXPECT_EQ(report->replaced, 13);
 }
 
-TEST_F(QuantiseGgufTest, EveryTypeRuns) {
+TEST_F(QuantiseModelTest, EveryTypeRuns) {
   const std::string in = Write(MatrixType::kF32);
   const auto pool = std::make_shared<ThreadPool>(1);
   const auto reference = *LanguageModel::Load(in, 0, pool);
@@ -118,7 +120,7 @@ TEST_F(QuantiseGgufTest, EveryTypeRuns) {
   }
 }
 
-TEST_F(QuantiseGgufTest, TheNumberOfThreadsChangesNoByte) {
+TEST_F(QuantiseModelTest, TheNumberOfThreadsChangesNoByte) {
   const std::string in = Write(MatrixType::kF32);
   ASSERT_TRUE(Quantise(in, To(DType::kQ4_K)).ok());
   const std::string two = ReadFile(out_);
@@ -130,21 +132,20 @@ TEST_F(QuantiseGgufTest, TheNumberOfThreadsChangesNoByte) {
   EXPECT_EQ(ReadFile(out_), two);
 }
 
-TEST_F(QuantiseGgufTest, AQuantisedModelNeedsLeave) {
+TEST_F(QuantiseModelTest, AQuantisedModelNeedsLeave) {
   const std::string in = Write(MatrixType::kQ8_0);
   const Status status = Quantise(in, To(DType::kQ4_0)).status();
   EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
   EXPECT_THAT(status.message(), HasSubstr("--requantize"));
   EXPECT_FALSE(std::filesystem::exists(out_));
-  QuantiseOptions options = To(DType::kQ4_0);
-  options.requantise = true;
-  EXPECT_TRUE(Quantise(in, options).ok());
+  requantise_ = true;
+  EXPECT_TRUE(Quantise(in, To(DType::kQ4_0)).ok());
 }
 
-TEST_F(QuantiseGgufTest, ToFloatsIsExact) {
+TEST_F(QuantiseModelTest, ToFloatsIsExact) {
   const std::string in = Write(MatrixType::kQ8_0);
-  QuantiseOptions options{.types = {.matrices = DType::kF32, .head = DType::kF32}, .requantise = true};
-  ASSERT_TRUE(Quantise(in, options).ok());
+  requantise_ = true;
+  ASSERT_TRUE(Quantise(in, {.types = {.matrices = DType::kF32, .head = DType::kF32}}).ok());
   const auto before = *OpenGgufFile(in);
   const auto after = *OpenGgufFile(out_);
   for (const TensorView& tensor : before->tensors()) {
@@ -155,7 +156,7 @@ TEST_F(QuantiseGgufTest, ToFloatsIsExact) {
   }
 }
 
-TEST_F(QuantiseGgufTest, AWeightThatIsNoNumberIsNamed) {
+TEST_F(QuantiseModelTest, AWeightThatIsNoNumberIsNamed) {
   for (const float bad :
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), 1e6f}) {
     conclave::testing::GgufBuilder b;
@@ -170,7 +171,7 @@ TEST_F(QuantiseGgufTest, AWeightThatIsNoNumberIsNamed) {
   }
 }
 
-TEST_F(QuantiseGgufTest, UnreadableFormatsAndSplitModelsAreRefusedByName) {
+TEST_F(QuantiseModelTest, UnreadableFormatsAndSplitModelsAreRefusedByName) {
   conclave::testing::GgufBuilder exotic;
   exotic.Add("a.weight", {256}, 16, std::string(66, 'x'));
   Status status = Quantise(folder_.Write("exotic.gguf", exotic.Bytes()), To(DType::kQ4_0)).status();
@@ -183,7 +184,7 @@ TEST_F(QuantiseGgufTest, UnreadableFormatsAndSplitModelsAreRefusedByName) {
   EXPECT_THAT(status.message(), HasSubstr("split.count"));
 }
 
-TEST_F(QuantiseGgufTest, TheSourceIsNeverOverwritten) {
+TEST_F(QuantiseModelTest, TheSourceIsNeverOverwritten) {
   const std::string in = Write(MatrixType::kF32);
   std::filesystem::create_hard_link(in, out_);
   const std::string before = ReadFile(in);
@@ -193,7 +194,7 @@ TEST_F(QuantiseGgufTest, TheSourceIsNeverOverwritten) {
   EXPECT_EQ(ReadFile(in), before);
 }
 
-TEST_F(QuantiseGgufTest, CalibrationGathersEveryMatrixAndChangesTheFile) {
+TEST_F(QuantiseModelTest, CalibrationGathersEveryMatrixAndChangesTheFile) {
   const std::string in = Write(MatrixType::kF32);
   const auto pool = std::make_shared<ThreadPool>(2);
   const auto model = *LanguageModel::Load(in, 0, pool);
@@ -218,7 +219,7 @@ TEST_F(QuantiseGgufTest, CalibrationGathersEveryMatrixAndChangesTheFile) {
   EXPECT_NE(ReadFile(out_), plain);
 }
 
-TEST_F(QuantiseGgufTest, CalibrationKeepsToItsMemory) {
+TEST_F(QuantiseModelTest, CalibrationKeepsToItsMemory) {
   Architecture wide;
   wide.layers = 10;
   wide.hidden = 1024;
@@ -238,7 +239,7 @@ TEST_F(QuantiseGgufTest, CalibrationKeepsToItsMemory) {
   EXPECT_THAT(status.message(), HasSubstr("71 MiB"));
 }
 
-TEST_F(QuantiseGgufTest, NarrowBlocksHoldTheSameProducts) {
+TEST_F(QuantiseModelTest, NarrowBlocksHoldTheSameProducts) {
   ThreadPool pool(1);
   ProductScratch scratch;
   constexpr int64_t kColumns = 80, kRows = 6;
@@ -263,7 +264,7 @@ TEST_F(QuantiseGgufTest, NarrowBlocksHoldTheSameProducts) {
   }
 }
 
-TEST_F(QuantiseGgufTest, NormedInputsHaveTheirNormsMeanSquare) {
+TEST_F(QuantiseModelTest, NormedInputsHaveTheirNormsMeanSquare) {
   // An RMS norm's output, divided by its weights, has a mean square of 1 over the columns: 64 numbers whose
   // weights SmallLlama repeats every seven.
   const std::string in = Write(MatrixType::kF32);
@@ -282,7 +283,7 @@ TEST_F(QuantiseGgufTest, NormedInputsHaveTheirNormsMeanSquare) {
   }
 }
 
-TEST_F(QuantiseGgufTest, CalibrationLeavesTheModelAsItWas) {
+TEST_F(QuantiseModelTest, CalibrationLeavesTheModelAsItWas) {
   const std::string in = Write(MatrixType::kF32);
   const auto pool = std::make_shared<ThreadPool>(1);
   const auto model = *LanguageModel::Load(in, 0, pool);

@@ -1,0 +1,114 @@
+#include "engine/quantise/quantise_model.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <string_view>
+#include <vector>
+
+#include "engine/files/gguf_writer.h"
+#include "engine/files/quoted.h"
+#include "engine/quantise/convert_rows.h"
+
+namespace conclave::engine {
+namespace {
+
+/// Numbers that are converted between two writes.
+constexpr int64_t kChunkNumbers = 1 << 21;
+
+/// Of the block formats' layout; it has been 2 since 2023.
+constexpr uint32_t kQuantisationVersion = 2;
+
+GgufPairs PairsFor(const QuantiseSource& source, DType dtype) {
+  GgufPairs pairs = source.pairs;
+  pairs.AddUint32("general.file_type", FileTypeOf(dtype));
+  pairs.AddUint32("general.quantization_version", kQuantisationVersion);
+  return pairs;
+}
+
+std::vector<TensorView> ViewsOf(const QuantiseSource& source) {
+  std::vector<TensorView> views;
+  for (const SourceTensor& tensor : source.tensors) views.push_back(tensor.view);
+  return views;
+}
+
+std::vector<GgufOutputTensor> OutputTensors(const std::vector<TensorView>& views,
+                                            const std::vector<DType>& plan) {
+  std::vector<GgufOutputTensor> tensors;
+  for (size_t i = 0; i < plan.size(); ++i) {
+    const TensorView& from = views[i];
+    tensors.push_back({.name = from.name, .dtype = plan[i], .rank = from.rank, .shape = from.shape});
+  }
+  return tensors;
+}
+
+/// A folder's own files have other endings.
+Status CheckKeepsSource(const std::string& in, const std::string& out) {
+  std::error_code ignored;
+  if (std::filesystem::equivalent(in, out, ignored)) {
+    return InvalidArgument(Quoted(out) + " is the model that is read; give another file to write");
+  }
+  const std::filesystem::path folder = std::filesystem::path(out).parent_path();
+  if (std::filesystem::is_directory(in, ignored) && !out.ends_with(".gguf") &&
+      std::filesystem::equivalent(in, folder.empty() ? "." : folder, ignored)) {
+    return InvalidArgument(Quoted(out) + " lies in the folder that is read; give it the ending .gguf");
+  }
+  return Status::Ok();
+}
+
+/// Converts and writes one tensor; `advance` gets the numbers that are done since its last call.
+Status WriteTensor(const SourceTensor& tensor, DType target, const Importance& importance, ThreadPool& pool,
+                   const std::function<void(int64_t)>& advance, GgufWriter& writer) {
+  const TensorView& source = tensor.view;
+  const auto found = importance.find(tensor.source_name);
+  const ColumnStatistics* statistics = found == importance.end() ? nullptr : found->second.get();
+  const int64_t row_bytes = *RowBytes(target, source.columns());
+  const int64_t chunk = std::max<int64_t>(1, kChunkNumbers / source.columns());
+  std::vector<std::byte> out;
+  for (int64_t begin = 0; begin < source.rows(); begin += chunk) {
+    const int64_t end = std::min(source.rows(), begin + chunk);
+    out.resize(static_cast<size_t>((end - begin) * row_bytes));
+    CONCLAVE_RETURN_IF_ERROR(ConvertRows(source, tensor.order, begin, end, target, statistics, pool, out));
+    CONCLAVE_RETURN_IF_ERROR(writer.Append(out));
+    advance((end - begin) * source.columns());
+  }
+  return Status::Ok();
+}
+
+int64_t CountReplaced(const std::vector<TensorView>& views, const std::vector<DType>& plan,
+                      const TensorTypes& types) {
+  int64_t count = 0;
+  for (size_t i = 0; i < plan.size(); ++i) {
+    const bool other = plan[i] != types.matrices && plan[i] != types.head;
+    count += views[i].rank >= 2 && plan[i] != DType::kF32 && other ? 1 : 0;
+  }
+  return count;
+}
+
+}  // namespace
+
+Result<QuantiseReport> QuantiseModel(const QuantiseSource& source, const std::string& out,
+                                     const QuantiseOptions& options, const Importance& importance,
+                                     ThreadPool& pool,
+                                     const std::function<void(int64_t, int64_t)>& progress) {
+  CONCLAVE_RETURN_IF_ERROR(CheckKeepsSource(source.path, out));
+  const std::vector<TensorView> views = ViewsOf(source);
+  const std::vector<DType> plan = PlanTensors(views, options.types);
+  CONCLAVE_ASSIGN_OR_RETURN(
+      GgufWriter writer, GgufWriter::Create(out, PairsFor(source, options.types.matrices),
+                                            OutputTensors(views, plan), source.alignment, options.replace));
+  QuantiseReport report{.replaced = CountReplaced(views, plan, options.types),
+                        .source_bytes = source.bytes,
+                        .bytes = writer.file_bytes()};
+  int64_t total = 0;
+  for (const TensorView& view : views) total += view.elements();
+  int64_t done = 0;
+  const auto advance = [&](int64_t numbers) { progress(done += numbers, total); };
+  for (size_t i = 0; i < plan.size(); ++i) {
+    CONCLAVE_RETURN_IF_ERROR(WriteTensor(source.tensors[i], plan[i], importance, pool, advance, writer));
+    ++report.tensors[std::string(InfoOf(plan[i]).name)];
+  }
+  CONCLAVE_RETURN_IF_ERROR(writer.Finish());
+  return report;
+}
+
+}  // namespace conclave::engine
