@@ -1,5 +1,6 @@
 #include "engine/kernels/packing/pack_rows.h"
 
+#include <array>
 #include <cstring>
 
 #include "engine/kernels/half_rounding.h"
@@ -19,14 +20,20 @@ void StoreScale(const BlockFormat& format, float value, int64_t lane, std::byte*
   }
 }
 
+/// Four numbers of one row lie side by side in the source and in the packed block: they move as one word.
 void StoreBlock(const BlockFormat& format, const SourceBlock& block, int64_t lane, std::byte* out) {
-  auto* q = reinterpret_cast<uint8_t*>(out);
-  for (int64_t i = 0; i < kActivationBlock; ++i) {
-    if (format.nibbles) {
-      q[i / 8 * 64 + lane * 4 + i % 4] |= static_cast<uint8_t>(block.q[i] << (i % 8 < 4 ? 0 : 4));
-    } else {
-      q[i / 4 * 64 + lane * 4 + i % 4] = block.q[i];
+  constexpr int64_t kWords = kActivationBlock / 4;
+  constexpr int64_t kWordStride = kRowGroup * 4;
+  std::array<uint32_t, kWords> words;
+  std::memcpy(words.data(), block.q.data(), sizeof words);
+  std::byte* at = out + lane * 4;
+  if (format.nibbles) {
+    for (int64_t i = 0; i < kWords; i += 2, at += kWordStride) {
+      const uint32_t pair = words[i] | words[i + 1] << 4;  // each number has four bits
+      std::memcpy(at, &pair, sizeof pair);
     }
+  } else {
+    for (int64_t i = 0; i < kWords; ++i, at += kWordStride) std::memcpy(at, &words[i], sizeof words[i]);
   }
   std::byte* scales = out + format.q_bytes();
   StoreScale(format, block.scales[0], lane, scales);
