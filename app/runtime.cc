@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <future>
 #include <utility>
 
 #include "app/model_source.h"
@@ -31,6 +32,11 @@ bool NeedsModel(const platform::ProcessConfig& process) {
   return Needs(process, "tokenizer") || Needs(process, "experts") || Needs(process, "decoder");
 }
 
+Status CheckRoom(const platform::Config& config, platform::StartPhases* phases) {
+  const platform::PhaseTimer timer(phases, "asking for threads");
+  return CheckThreadRoom(kLibraryThreads + 2 * static_cast<int>(config.threads));
+}
+
 }  // namespace
 
 /// What all modules borrow; destroyed after them.
@@ -40,18 +46,21 @@ struct Runtime::Shared {
   std::unique_ptr<platform::ChannelRegistry> channels;
   std::unique_ptr<platform::StateStore> state;
   std::unique_ptr<platform::HttpServer> http;
+  /// All slices, when they live here: for the decoder, which is made after them.
+  std::shared_ptr<engine::FeedForwardShard> local_experts;
 };
 
-Runtime::Runtime(const platform::Config& config, const platform::ProcessConfig& process)
-    : config_(config), process_(process), shared_(std::make_unique<Shared>()) {}
+Runtime::Runtime(const platform::Config& config, const platform::ProcessConfig& process,
+                 platform::StartPhases* phases)
+    : config_(config), process_(process), phases_(phases), shared_(std::make_unique<Shared>()) {}
 
 Result<std::unique_ptr<Runtime>> Runtime::Start(const platform::Config& config, const std::string& process,
-                                                bool listen, const Progress& progress) {
+                                                bool listen, platform::StartPhases* phases) {
   CONCLAVE_ASSIGN_OR_RETURN(const platform::ProcessConfig* found, config.ProcessNamed(process));
-  CONCLAVE_RETURN_IF_ERROR(CheckThreadRoom(kLibraryThreads + 2 * static_cast<int>(config.threads)));
-  std::unique_ptr<Runtime> runtime(new Runtime(config, *found));
+  CONCLAVE_RETURN_IF_ERROR(CheckRoom(config, phases));
+  std::unique_ptr<Runtime> runtime(new Runtime(config, *found, phases));
   CONCLAVE_RETURN_IF_ERROR(runtime->OpenShared());
-  CONCLAVE_RETURN_IF_ERROR(runtime->MakeModules(progress));
+  CONCLAVE_RETURN_IF_ERROR(runtime->MakeModules());
   CONCLAVE_RETURN_IF_ERROR(runtime->Listen(listen));
   CONCLAVE_RETURN_IF_ERROR(runtime->StartModules());
   if (listen) CONCLAVE_RETURN_IF_ERROR(runtime->StartHttp());
@@ -61,14 +70,21 @@ Result<std::unique_ptr<Runtime>> Runtime::Start(const platform::Config& config, 
 Status Runtime::OpenShared() {
   shared_->channels = std::make_unique<platform::ChannelRegistry>(
       config_.AllAddresses(process_), config_.tls, static_cast<size_t>(config_.limits.message_bytes));
-  // Only the router keeps state in it; another process must not take the lock on its folder.
-  if (Needs(process_, "router") || config_.state.backend == platform::StateBackend::kRedis) {
-    CONCLAVE_ASSIGN_OR_RETURN(shared_->state,
-                              platform::OpenStateStore(config_.state, config_.data_dir / "state"));
-  }
   if (NeedsModel(process_)) {
+    const platform::PhaseTimer timer(phases_, "finding the model and its hash");
     CONCLAVE_ASSIGN_OR_RETURN(model_, FindModel(config_));
   }
+  return Status::Ok();
+}
+
+Status Runtime::OpenState() {
+  // Only the router keeps state in it; another process must not take the lock on its folder.
+  if (!Needs(process_, "router") && config_.state.backend != platform::StateBackend::kRedis) {
+    return Status::Ok();
+  }
+  const platform::PhaseTimer timer(phases_, "opening the state's store");
+  CONCLAVE_ASSIGN_OR_RETURN(shared_->state,
+                            platform::OpenStateStore(config_.state, config_.data_dir / "state"));
   return Status::Ok();
 }
 
@@ -80,41 +96,53 @@ platform::ModuleContext Runtime::Context() {
           .metrics = shared_->metrics,
           .state = shared_->state.get(),
           .data_dir = config_.data_dir,
-          .model = model_};
+          .model = model_,
+          .phases = phases_};
 }
 
-Status Runtime::MakeModules(const Progress& progress) {
+Runtime::MadeModule Runtime::MakeModule(std::string_view service) {
+  if (!Needs(process_, service)) return std::unique_ptr<platform::ServiceModule>();
   const auto context = Context();
-  std::shared_ptr<engine::FeedForwardShard> local_experts;
   auto new_pool = [&] {
     return std::make_shared<engine::ThreadPool>(static_cast<int>(config_.threads), config_.pin_threads);
   };
-  auto make = [&](std::string_view service) -> Result<std::unique_ptr<platform::ServiceModule>> {
-    if (service == "tokenizer") return tokenizer::MakeTokenizerModule(context);
-    if (service == "decoder") return decoder::MakeDecoderModule(context, local_experts, new_pool());
-    if (service == "retriever") return retriever::MakeRetrieverModule(context);
-    if (service == "feedback") return feedback::MakeFeedbackModule(context);
-    if (service == "router") return router::MakeRouterModule(context);
-    CONCLAVE_ASSIGN_OR_RETURN(experts::ExpertsModule experts,
-                              experts::MakeExpertsModule(context, new_pool()));
-    if (experts.complete) local_experts = experts.shard;
-    return std::move(experts.module);
-  };
-  auto phase_start = std::chrono::steady_clock::now();
-  for (const std::string_view service : platform::kServiceNames) {
-    if (!Needs(process_, service)) continue;
-    CONCLAVE_ASSIGN_OR_RETURN(auto module, make(service));
-    modules_.push_back(std::move(module));
-    const auto now = std::chrono::steady_clock::now();
-    if (progress) {
-      progress(std::string(service), std::chrono::duration<double, std::milli>(now - phase_start).count());
-    }
-    phase_start = now;
-  }
+  if (service == "tokenizer") return tokenizer::MakeTokenizerModule(context);
+  if (service == "decoder") return decoder::MakeDecoderModule(context, shared_->local_experts, new_pool());
+  if (service == "retriever") return retriever::MakeRetrieverModule(context);
+  if (service == "feedback") return feedback::MakeFeedbackModule(context);
+  if (service == "router") return router::MakeRouterModule(context);
+  CONCLAVE_ASSIGN_OR_RETURN(experts::ExpertsModule experts, experts::MakeExpertsModule(context, new_pool()));
+  if (experts.complete) shared_->local_experts = experts.shard;
+  return std::move(experts.module);
+}
+
+Status Runtime::AddModule(MadeModule made) {
+  CONCLAVE_ASSIGN_OR_RETURN(auto module, std::move(made));
+  if (module != nullptr) modules_.push_back(std::move(module));
   return Status::Ok();
 }
 
+Status Runtime::MakeModules() {
+  // The stores wait for the disk, and the tokenizer uses one processor, while weights are packed on all.
+  auto beside = [this](std::string_view service) {
+    return std::async(std::launch::async, [this, service] { return MakeModule(service); });
+  };
+  auto state = std::async(std::launch::async, [this] { return OpenState(); });
+  auto tokenizer = beside("tokenizer");
+  auto retriever = beside("retriever");
+  auto feedback = beside("feedback");
+  CONCLAVE_RETURN_IF_ERROR(AddModule(MakeModule("experts")));
+  CONCLAVE_RETURN_IF_ERROR(AddModule(MakeModule("decoder")));
+  CONCLAVE_RETURN_IF_ERROR(state.get());
+  CONCLAVE_RETURN_IF_ERROR(AddModule(tokenizer.get()));
+  CONCLAVE_RETURN_IF_ERROR(AddModule(retriever.get()));
+  CONCLAVE_RETURN_IF_ERROR(AddModule(feedback.get()));
+  // The last one made is the first to go: the router talks to all others.
+  return AddModule(MakeModule("router"));
+}
+
 Status Runtime::Listen(bool listen) {
+  const platform::PhaseTimer timer(phases_, listen ? "listening" : "opening a channel");
   platform::ServerOptions options{.tls = config_.tls,
                                   .insecure = config_.insecure,
                                   .max_message_bytes = static_cast<size_t>(config_.limits.message_bytes),
@@ -137,6 +165,7 @@ Status Runtime::Listen(bool listen) {
 }
 
 Status Runtime::StartModules() {
+  const platform::PhaseTimer timer(phases_, "starting the services");
   for (const auto& module : modules_) {
     CONCLAVE_RETURN_IF_ERROR(module->Start().Annotate(module->name()));
     server_->SetServing(module->proto_name(), true);

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,6 +11,7 @@
 #include "platform/module.h"
 #include "platform/rpc/channels.h"
 #include "platform/rpc/server.h"
+#include "platform/start_phases.h"
 #include "platform/state/state_store.h"
 
 namespace conclave::app {
@@ -19,13 +19,11 @@ namespace conclave::app {
 /// One process of an installation: its services, the server they listen on, and what they share.
 class Runtime {
  public:
-  /// Says what is being done, and how long the last phase took, in milliseconds.
-  using Progress = std::function<void(const std::string& phase, double previous_ms)>;
-
   /// Makes and starts the services of `process`. `config` is copied. `listen` false: no socket at all, only
-  /// InProcessChannel. Errors: whatever stands in the way, in one sentence.
+  /// InProcessChannel. `phases`: told what took how long; null: nobody is. Errors: whatever stands in the
+  /// way, in one sentence.
   static Result<std::unique_ptr<Runtime>> Start(const platform::Config& config, const std::string& process,
-                                                bool listen, const Progress& progress = {});
+                                                bool listen, platform::StartPhases* phases = nullptr);
   ~Runtime();
   Runtime(const Runtime&) = delete;
 
@@ -42,9 +40,16 @@ class Runtime {
   bool DrainAndStop();
 
  private:
-  Runtime(const platform::Config& config, const platform::ProcessConfig& process);
+  using MadeModule = Result<std::unique_ptr<platform::ServiceModule>>;
+
+  Runtime(const platform::Config& config, const platform::ProcessConfig& process,
+          platform::StartPhases* phases);
   Status OpenShared();
-  Status MakeModules(const Progress& progress);
+  Status OpenState();
+  Status MakeModules();
+  /// Null where this process does not run the service.
+  MadeModule MakeModule(std::string_view service);
+  Status AddModule(MadeModule made);
   Status Listen(bool listen);
   Status StartModules();
   Status StartHttp();
@@ -53,6 +58,7 @@ class Runtime {
   struct Shared;
   platform::Config config_;
   platform::ProcessConfig process_;
+  platform::StartPhases* phases_;
   platform::ModelSource model_;
   std::atomic<bool> draining_ = false;
   std::unique_ptr<Shared> shared_;

@@ -6,7 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "app/cli.h"
+#include "app/json_line.h"
 #include "app/runtime.h"
+#include "engine/kernels/kernels.h"
 #include "platform/log/log.h"
 #include "platform/shutdown_latch.h"
 
@@ -22,7 +24,14 @@ struct ServeFlags {
   bool insecure = false;
 };
 
-Result<platform::Config> ServeConfig(const ServeFlags& flags) {
+void LogPhase(const platform::StartPhase& phase) {
+  platform::LogInfo("serve", "started",
+                    {{"phase", phase.name}, {"from_ms", phase.from_ms}, {"ms", phase.ms}});
+}
+
+/// Configures the log too.
+Result<platform::Config> ServeConfig(const ServeFlags& flags, platform::StartPhases& phases) {
+  const platform::PhaseTimer timer(&phases, "reading the configuration");
   std::vector<platform::ConfigOverride> overrides;
   if (!flags.common.model.empty()) overrides.emplace_back("model", flags.common.model);
   if (flags.common.threads > 0) overrides.emplace_back("threads", std::to_string(flags.common.threads));
@@ -37,16 +46,27 @@ Result<platform::Config> ServeConfig(const ServeFlags& flags) {
     if (!flags.listen.empty()) process.listen = flags.listen;
     if (!flags.http.empty()) process.http = flags.http;
   }
+  platform::ConfigureLog(config.log);
   return config;
 }
 
-void PrintReady(const ServeFlags& flags, const Runtime& runtime) {
+nlohmann::json ToJson(const std::vector<platform::StartPhase>& phases) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const platform::StartPhase& phase : phases) {
+    list.push_back({{"name", phase.name}, {"from_ms", phase.from_ms}, {"ms", phase.ms}});
+  }
+  return list;
+}
+
+void PrintReady(const ServeFlags& flags, const Runtime& runtime, const platform::StartPhases& phases) {
+  platform::LogInfo("serve", "ready", {{"ms", phases.ElapsedMs()}, {"kernels", engine::BestKernels().name}});
   if (flags.common.json) {
-    PrintLine(nlohmann::json{{"ready", true},
-                             {"addresses", runtime.addresses()},
-                             {"http", runtime.http_address()},
-                             {"model", runtime.model().name}}
-                  .dump());
+    PrintLine(JsonLine({{"ready", true},
+                        {"addresses", runtime.addresses()},
+                        {"http", runtime.http_address()},
+                        {"model", runtime.model().name},
+                        {"start_ms", phases.ElapsedMs()},
+                        {"phases", ToJson(phases.Ended())}}));
     return;
   }
   std::ostringstream line;
@@ -58,13 +78,10 @@ void PrintReady(const ServeFlags& flags, const Runtime& runtime) {
 
 Status ServeUntilTold(const ServeFlags& flags) {
   platform::ShutdownLatch stop({SIGTERM, SIGINT});
-  CONCLAVE_ASSIGN_OR_RETURN(const platform::Config config, ServeConfig(flags));
-  platform::ConfigureLog(config.log);
-  auto log_phase = [](const std::string& phase, double ms) {
-    platform::LogInfo("serve", "loaded", {{"service", phase}, {"ms", ms}});
-  };
-  CONCLAVE_ASSIGN_OR_RETURN(auto runtime, Runtime::Start(config, flags.only, true, log_phase));
-  PrintReady(flags, *runtime);
+  platform::StartPhases phases(LogPhase);
+  CONCLAVE_ASSIGN_OR_RETURN(const platform::Config config, ServeConfig(flags, phases));
+  CONCLAVE_ASSIGN_OR_RETURN(auto runtime, Runtime::Start(config, flags.only, true, &phases));
+  PrintReady(flags, *runtime, phases);
   stop.Wait();
   platform::LogInfo("serve", "draining");
   const bool drained = runtime->DrainAndStop();

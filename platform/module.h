@@ -13,6 +13,7 @@
 #include "platform/metrics/metrics.h"
 #include "platform/rpc/channels.h"
 #include "platform/rpc/server.h"
+#include "platform/start_phases.h"
 #include "platform/state/state_store.h"
 
 namespace conclave::platform {
@@ -40,6 +41,8 @@ struct ModuleContext {
   /// The module's own folders go below this: data_dir / "feedback".
   std::filesystem::path data_dir;
   ModelSource model;
+  /// Told how long the parts of Make took; may be null.
+  StartPhases* phases = nullptr;
 };
 
 /// One service as a process sees it. `services/<name>/<name>_module.h` exports

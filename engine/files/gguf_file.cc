@@ -18,6 +18,7 @@ class GgufFile : public ModelFile {
   const std::string* WhyUnusable(std::string_view name) const override { return tensors_.WhyUnusable(name); }
   const GgufMetadata& metadata() const override { return metadata_; }
   const std::string& config_json() const override { return config_json_; }
+  void DropPages() const override { file_.DropPages(); }
 
  private:
   MappedFile file_;

@@ -72,6 +72,11 @@ Result<MappedFile> MappedFile::Open(const std::string& path) {
   return MappedFile(path, static_cast<const std::byte*>(data), size_bytes);
 }
 
+void MappedFile::DropPages() const {
+  // The mapping is private and never written to, so nothing can be lost.
+  if (data_ != nullptr) (void)::madvise(const_cast<std::byte*>(data_), size_bytes_, MADV_DONTNEED);
+}
+
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : path_(std::move(other.path_)),
       data_(std::exchange(other.data_, nullptr)),

@@ -23,6 +23,8 @@ class MappedFile {
   ~MappedFile();
 
   std::span<const std::byte> bytes() const { return {data_, size_bytes_}; }
+  /// Pages that were read do not count as this process's memory any more; reading them maps them again.
+  void DropPages() const;
   const std::string& path() const { return path_; }
 
  private:

@@ -34,6 +34,10 @@ class ModelFile {
 
   /// The text of config.json; empty for GGUF.
   virtual const std::string& config_json() const = 0;
+
+  /// Gives the memory of what was read so far back to the system. What is read again comes from the file (or
+  /// the system's cache of it).
+  virtual void DropPages() const = 0;
 };
 
 /// Opens a .gguf file, or a folder with config.json and model.safetensors, or with

@@ -32,6 +32,9 @@ class SafetensorsFolder : public ModelFile {
   const std::string* WhyUnusable(std::string_view name) const override { return tensors_.WhyUnusable(name); }
   const GgufMetadata& metadata() const override { return metadata_; }
   const std::string& config_json() const override { return config_json_; }
+  void DropPages() const override {
+    for (const MappedFile& file : files_) file.DropPages();
+  }
 
   Status ReadConfig();
   Status AddSingle(const std::string& name);

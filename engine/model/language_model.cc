@@ -22,6 +22,7 @@ Result<std::unique_ptr<LanguageModel>> LanguageModel::Load(const std::string& pa
   std::iota(slices.begin(), slices.end(), 0);
   CONCLAVE_ASSIGN_OR_RETURN(
       loaded->shard_, FeedForwardShard::Load(*loaded->file_, description, std::move(slices), *loaded->pool_));
+  loaded->file_->DropPages();
   loaded->feed_forward_ = std::make_unique<LocalFeedForward>(loaded->shard_);
   const auto layout = KvLayout::For(architecture, loaded->model_->reduced_precision());
   CONCLAVE_ASSIGN_OR_RETURN(loaded->kv_,

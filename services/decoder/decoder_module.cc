@@ -94,6 +94,17 @@ Result<std::unique_ptr<engine::FeedForward>> MakeFeedForward(
                                                .slices = engine::FeedForwardSlices(file, description)}));
 }
 
+Result<std::unique_ptr<engine::Transformer>> LoadTransformer(const platform::ModuleContext& context,
+                                                             const engine::ModelFile& file,
+                                                             const engine::ModelDescription& description,
+                                                             engine::ThreadPool& pool) {
+  const platform::PhaseTimer timer(context.phases, "packing the decoder's weights");
+  CONCLAVE_ASSIGN_OR_RETURN(auto model, engine::Transformer::Load(file, description, pool));
+  // The matrices are packed; of the file only rows of embeddings are read from now on.
+  file.DropPages();
+  return model;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<platform::ServiceModule>> MakeDecoderModule(
@@ -104,7 +115,7 @@ Result<std::unique_ptr<platform::ServiceModule>> MakeDecoderModule(
   engine::Architecture& architecture = description.architecture;
   const int64_t most_context = context.config.limits.context_tokens;
   if (most_context > 0) architecture.context = std::min(architecture.context, most_context);
-  CONCLAVE_ASSIGN_OR_RETURN(auto model, engine::Transformer::Load(*file, description, *pool));
+  CONCLAVE_ASSIGN_OR_RETURN(auto model, LoadTransformer(context, *file, description, *pool));
   CONCLAVE_ASSIGN_OR_RETURN(auto feed_forward,
                             MakeFeedForward(context, *file, description, std::move(local_experts)));
   const auto layout = engine::KvLayout::For(architecture, model->reduced_precision());

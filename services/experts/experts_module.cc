@@ -53,6 +53,7 @@ Result<ExpertsModule> MakeExpertsModule(const platform::ModuleContext& context,
     slices.resize(total);
     std::iota(slices.begin(), slices.end(), 0);
   }
+  const platform::PhaseTimer timer(context.phases, "packing the experts' weights");
   CONCLAVE_ASSIGN_OR_RETURN(auto loaded,
                             engine::FeedForwardShard::Load(*file, description, std::move(slices), *pool));
   std::shared_ptr<engine::FeedForwardShard> shard = std::move(loaded);

@@ -60,6 +60,7 @@ class FeedbackModule final : public platform::ServiceModule {
 }  // namespace
 
 Result<std::unique_ptr<platform::ServiceModule>> MakeFeedbackModule(const platform::ModuleContext& context) {
+  const platform::PhaseTimer timer(context.phases, "opening feedback's store");
   const std::filesystem::path folder = context.data_dir / "feedback";
   CONCLAVE_RETURN_IF_ERROR(platform::MakePrivateFolder(folder));
   CONCLAVE_ASSIGN_OR_RETURN(auto durable, platform::DurableStore::Open(folder / "store"));

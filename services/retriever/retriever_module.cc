@@ -80,6 +80,7 @@ class RetrieverModule final : public platform::ServiceModule {
 }  // namespace
 
 Result<std::unique_ptr<platform::ServiceModule>> MakeRetrieverModule(const platform::ModuleContext& context) {
+  const platform::PhaseTimer timer(context.phases, "opening the retriever's store");
   CONCLAVE_ASSIGN_OR_RETURN(auto store, OpenIndex(context.data_dir / "retriever"));
   CONCLAVE_ASSIGN_OR_RETURN(const auto analyzers, MakeAnalyzers(1 + kSearchThreads));
   return std::unique_ptr<platform::ServiceModule>(

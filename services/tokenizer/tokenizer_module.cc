@@ -37,6 +37,7 @@ class TokenizerModule final : public platform::ServiceModule {
 }  // namespace
 
 Result<std::unique_ptr<platform::ServiceModule>> MakeTokenizerModule(const platform::ModuleContext& context) {
+  const platform::PhaseTimer timer(context.phases, "reading the tokenizer");
   CONCLAVE_ASSIGN_OR_RETURN(auto tokenizer, LoadModelTokenizer(context.model.path));
   return std::unique_ptr<platform::ServiceModule>(
       std::make_unique<TokenizerModule>(context, std::move(tokenizer)));
