@@ -12,6 +12,8 @@ void AddBenchCommand(CLI::App& program, CommandRunner& chosen) {
   AddBenchBatch(*bench, chosen);
   AddBenchPipeline(*bench, chosen);
   AddBenchLoad(*bench, chosen);
+  AddBenchStart(*bench, chosen);
+  AddBenchSoak(*bench, chosen);
 }
 
 }  // namespace conclave::app

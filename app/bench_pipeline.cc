@@ -61,7 +61,7 @@ class SeparateProcesses {
     std::ofstream(path) << file.dump(1);  // JSON is YAML.
     std::unique_ptr<SeparateProcesses> started(new SeparateProcesses);
     for (const auto& [name, services] : processes) {
-      CONCLAVE_ASSIGN_OR_RETURN(auto child, ChildServer::Start(path, name));
+      CONCLAVE_ASSIGN_OR_RETURN(auto child, ChildServer::Start({"--config", path.string(), "--only", name}));
       started->children_.push_back(std::move(child));
     }
     CONCLAVE_ASSIGN_OR_RETURN(started->router_,

@@ -94,5 +94,7 @@ void AddBenchPrefill(CLI::App& bench, CommandRunner& chosen);
 void AddBenchBatch(CLI::App& bench, CommandRunner& chosen);
 void AddBenchPipeline(CLI::App& bench, CommandRunner& chosen);
 void AddBenchLoad(CLI::App& bench, CommandRunner& chosen);
+void AddBenchStart(CLI::App& bench, CommandRunner& chosen);
+void AddBenchSoak(CLI::App& bench, CommandRunner& chosen);
 
 }  // namespace conclave::app

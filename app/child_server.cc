@@ -1,5 +1,6 @@
 #include "app/child_server.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -7,6 +8,7 @@
 #include <thread>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,23 +21,47 @@ constexpr auto kPoll = std::chrono::milliseconds(10);
 
 }  // namespace
 
-Result<std::unique_ptr<ChildServer>> ChildServer::Start(const std::filesystem::path& config,
-                                                        const std::string& name) {
-  std::string path = config.string();
-  std::string only = name;
-  char program[] = "/proc/self/exe";
-  char serve[] = "serve", config_flag[] = "--config", only_flag[] = "--only";
-  char* arguments[] = {program, serve, config_flag, path.data(), only_flag, only.data(), nullptr};
+Result<std::unique_ptr<ChildServer>> ChildServer::Start(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), {"conclave", "serve"});
+  std::vector<char*> pointers;
+  for (std::string& argument : arguments) pointers.push_back(argument.data());
+  pointers.push_back(nullptr);
+  int output[2] = {-1, -1};
+  if (pipe2(output, O_CLOEXEC) != 0)
+    return Internal("cannot start a server: " + std::string(std::strerror(errno)));
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+  for (const int fd : {STDIN_FILENO, STDERR_FILENO}) {
     posix_spawn_file_actions_addopen(&files, fd, "/dev/null", O_RDWR, 0);
   }
+  posix_spawn_file_actions_adddup2(&files, output[1], STDOUT_FILENO);
   pid_t pid = -1;
-  const int failed = posix_spawn(&pid, program, &files, nullptr, arguments, environ);
+  const int failed = posix_spawn(&pid, "/proc/self/exe", &files, nullptr, pointers.data(), environ);
   posix_spawn_file_actions_destroy(&files);
-  if (failed != 0) return Internal("cannot start the process " + name + ": " + std::strerror(failed));
-  return std::unique_ptr<ChildServer>(new ChildServer(pid));
+  close(output[1]);
+  if (failed != 0) {
+    close(output[0]);
+    return Internal("cannot start a server: " + std::string(std::strerror(failed)));
+  }
+  return std::unique_ptr<ChildServer>(new ChildServer(pid, output[0]));
+}
+
+Result<std::string> ChildServer::WaitForLine(std::chrono::milliseconds timeout) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  std::string line;
+  while (line.empty() || line.back() != '\n') {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    pollfd readable{.fd = output_, .events = POLLIN, .revents = 0};
+    const int ready = poll(&readable, 1, static_cast<int>(std::max<int64_t>(left.count(), 0)));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready == 0) return DeadlineExceeded("the server did not become ready in time");
+    char bytes[4096];
+    const ssize_t count = read(output_, bytes, sizeof bytes);
+    if (count <= 0) return Internal("the server could not start; `conclave serve` says why");
+    line.append(bytes, static_cast<size_t>(count));
+  }
+  return line;
 }
 
 bool ChildServer::running() {
@@ -44,6 +70,7 @@ bool ChildServer::running() {
 }
 
 ChildServer::~ChildServer() {
+  close(output_);
   if (!running()) return;
   kill(pid_, SIGTERM);
   const auto deadline = std::chrono::steady_clock::now() + kEndTimeout;

@@ -1,8 +1,9 @@
 #pragma once
 
-#include <filesystem>
+#include <chrono>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <sys/types.h>
 
@@ -10,23 +11,28 @@
 
 namespace conclave::app {
 
-/// Another process of this program that serves one process of a configuration; ended with SIGTERM when it is
-/// destroyed, and with SIGKILL when that takes too long. Its log goes nowhere.
+/// Another process of this program that serves; ended with SIGTERM when it is destroyed, and with SIGKILL
+/// when that takes too long. Its log goes nowhere. One thread.
 class ChildServer {
  public:
-  /// Starts `conclave serve --config CONFIG --only NAME`. Returns at once. Errors: INTERNAL.
-  static Result<std::unique_ptr<ChildServer>> Start(const std::filesystem::path& config,
-                                                    const std::string& name);
+  /// Starts `conclave serve ARGUMENTS`. Returns at once. Errors: INTERNAL.
+  static Result<std::unique_ptr<ChildServer>> Start(std::vector<std::string> arguments);
   ~ChildServer();
   ChildServer(const ChildServer&) = delete;
 
+  /// The first line that it prints, which says that it is ready. Errors: INTERNAL (it ended instead),
+  /// DEADLINE_EXCEEDED.
+  Result<std::string> WaitForLine(std::chrono::milliseconds timeout);
+
   /// Whether it still runs; when not, it could not start.
   bool running();
+  pid_t pid() const { return pid_; }
 
  private:
-  explicit ChildServer(pid_t pid) : pid_(pid) {}
+  ChildServer(pid_t pid, int output) : pid_(pid), output_(output) {}
 
   pid_t pid_;
+  int output_;  ///< the reading end of its standard output
   bool ended_ = false;
 };
 

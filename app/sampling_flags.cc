@@ -3,6 +3,8 @@
 #include <limits>
 #include <string>
 
+#include "app/cli.h"
+
 namespace conclave::app {
 void SamplingFlags::Add(CLI::App& command) {
   constexpr uint64_t kMost32 = std::numeric_limits<uint32_t>::max();

@@ -3,6 +3,9 @@
 import json
 
 import pytest
+import yaml
+
+from support.process_memory import skip_under_sanitizers
 
 BENCHES = {
     "machine": ({"read_bandwidth", "int8", "bf16", "fp32", "weight_stream"}, []),
@@ -64,3 +67,40 @@ def test_load_beside_a_long_prompt_compares_the_time_between_tokens(conclave):
 def test_load_from_a_server_that_is_not_there_says_so(conclave):
     result = conclave("bench", "load", "--connect", "127.0.0.1:1")
     assert result.returncode == 1 and "no server can be reached" in result.stderr
+
+
+def test_start_names_the_phases_and_what_is_resident(conclave):
+    figure = figure_of(conclave, "start")
+    details = figure["details"]
+    assert figure["unit"] == "ms" and figure["value"] > 0 and details["all"] == [figure["value"]]
+    names = [phase["name"] for phase in details["phases"]]
+    for part in ("configuration", "hash", "tokenizer", "experts' weights", "decoder's weights", "state's store",
+                 "retriever's store", "feedback's store", "listening"):
+        assert any(part in name for name in names), (part, names)
+    assert all(phase["ms"] >= 0 and phase["from_ms"] + phase["ms"] <= figure["value"] for phase in details["phases"])
+    assert details["resident_bytes"] > details["anonymous_bytes"] > 0
+
+
+SOAK_KV_BYTES = 64 << 20
+# Beyond keys and values: the buffers of a step of 512 tokens, three stores' memory for writes (16 MB each), what the
+# allocator keeps for each thread.
+SOAK_SLACK_BYTES = 160 << 20
+# Half of one row of logits (49,152 numbers of four bytes): to lose the least buffer of each request would show.
+SOAK_BYTES_A_REQUEST = 96 << 10
+
+
+@pytest.mark.slow
+def test_a_short_soak_stays_within_its_memory(conclave, home):
+    config = home.path / "small.yaml"
+    config.write_text(yaml.safe_dump({"limits": {"kv_bytes": SOAK_KV_BYTES}}))
+    result = conclave("bench", "soak", "--json", "--requests", "400", "--streams", "8", "--config", str(config))
+    assert result.returncode == 0, result.stderr
+    figure = json.loads(result.stdout)
+    details = figure["details"]
+    assert figure["value"] > 0 and len(details["samples"]) == 101
+    assert details["answered"] + details["cancelled"] + details["refused"] == 400
+    assert min(details["answered"], details["cancelled"], details["refused"]) > 0
+    skip_under_sanitizers()
+    start, highest = details["start"]["resident_bytes"], details["highest"]["resident_bytes"]
+    assert highest <= start + SOAK_KV_BYTES + SOAK_SLACK_BYTES, details["highest"]
+    assert details["resident_bytes_a_request"] <= SOAK_BYTES_A_REQUEST, details["resident_bytes_a_request"]
