@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <vector>
 
 #include "services/tokenizer/limits.h"
 
@@ -11,8 +12,9 @@ void BpeMerger::Merge(const Vocabulary& vocabulary, std::string_view piece, std:
   if (piece.size() <= kShortPieceSymbols) return MergeShort(vocabulary, piece, token_ids);
   MergeLong(vocabulary, piece, token_ids);
   if (piece.size() > kLargePieceBytes) {
-    symbols_ = {};
-    heap_ = {};
+    // Assigning {} would keep the memory: it assigns an empty list.
+    std::vector<Symbol>().swap(symbols_);
+    std::vector<uint64_t>().swap(heap_);
   }
 }
 

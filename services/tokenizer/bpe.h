@@ -23,6 +23,10 @@ class BpeMerger {
   void Merge(const Vocabulary& vocabulary, std::string_view piece, std::vector<int32_t>* token_ids);
 
   const MergeWork& work() const { return work_; }
+  /// What it holds between pieces; of pieces beyond kLargePieceBytes nothing stays.
+  size_t kept_bytes() const {
+    return symbols_.capacity() * sizeof(Symbol) + heap_.capacity() * sizeof(uint64_t);
+  }
 
  private:
   /// A symbol of a long piece, in a list. The symbol keeps the index of its first byte.

@@ -36,7 +36,5 @@ TEST(StartPhasesTest, APartLiesInsideTheOneAroundIt) {
   EXPECT_LE(outer.from_ms + outer.ms, phases.ElapsedMs());
 }
 
-TEST(StartPhasesTest, NobodyNeedsToListen) { const PhaseTimer timer(nullptr, "unheard"); }
-
 }  // namespace
 }  // namespace conclave::platform

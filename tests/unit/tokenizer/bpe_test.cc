@@ -91,6 +91,16 @@ TEST(BpeMerger, LeavesBytesWithoutATokenOut) {
   EXPECT_THAT(ids, testing::IsEmpty());
 }
 
+TEST(BpeMerger, KeepsNoMemoryOfAnEnormousPiece) {
+  const auto vocabulary = MakeVocabulary(SmallParts({"a a"}));
+  BpeMerger merger;
+  std::vector<int32_t> ids;
+  merger.Merge(*vocabulary, std::string(100, 'a'), &ids);
+  EXPECT_GT(merger.kept_bytes(), 0u);
+  merger.Merge(*vocabulary, std::string(kLargePieceBytes + 1, 'a'), &ids);
+  EXPECT_EQ(merger.kept_bytes(), 0u);
+}
+
 TEST(BpeMerger, WorkGrowsWithTheLengthAlone) {
   std::vector<std::string> merges = {"a a"};
   for (std::string token = "aa"; token.size() < 1024; token += token) merges.push_back(token + " " + token);
