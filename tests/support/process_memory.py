@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-import pytest
-
 
 def resident_bytes(pid: int) -> int:
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
@@ -12,7 +10,6 @@ def resident_bytes(pid: int) -> int:
     return int(line.split()[1]) << 10
 
 
-def skip_under_sanitizers() -> None:
-    """Their shadow memory and what they keep of freed blocks is no measure of the program's own."""
-    if os.environ.get("CONCLAVE_TEST_SANITIZER"):
-        pytest.skip("a sanitizer's own memory hides the program's")
+def is_measurable() -> bool:
+    """A sanitizer's shadow memory, and what it keeps of freed blocks, hide the program's own."""
+    return not os.environ.get("CONCLAVE_TEST_SANITIZER")
