@@ -36,6 +36,12 @@ rocksdb::Options ToRocksDbOptions(const DurableStoreOptions& options) {
   result.info_log_level = rocksdb::WARN_LEVEL;
   // A half-written last record was never acknowledged and may go; damage before it must be reported.
   result.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  if (options.large_value_bytes > 0) {
+    result.enable_blob_files = true;
+    result.min_blob_size = options.large_value_bytes;
+    result.blob_file_size = options.write_buffer_bytes;
+    result.enable_blob_garbage_collection = true;
+  }
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes);
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10, false));

@@ -69,6 +69,9 @@ class StoreSnapshot {
 struct DurableStoreOptions {
   size_t block_cache_bytes = 16u << 20;
   size_t write_buffer_bytes = 16u << 20;
+  /// Values of this size and more, in bytes, are kept as they are in files beside the sorted ones, which are
+  /// not rewritten with every merge; 0: none are.
+  size_t large_value_bytes = 0;
 };
 
 /// Where a scan starts and what it reads.
