@@ -65,12 +65,34 @@ void PrefixCache::Insert(std::string_view salt, std::span<const int32_t> tokens,
   while (nodes() + whole - known_blocks > most_nodes_) Evict(std::prev(nodes_.end()));
   const auto root = roots_.try_emplace(std::string(salt)).first;
   Children* siblings = path.empty() ? &root->second : &path.back()->children;
+  const Node* parent = path.empty() ? nullptr : &*path.back();
   auto before = path.empty() ? nodes_.begin() : std::next(path.back());
   for (int64_t block = known_blocks; block < whole; ++block) {
-    const auto node = nodes_.insert(before, Node{.block = blocks[block], .siblings = siblings, .root = root});
+    const auto node = nodes_.insert(
+        before, Node{.block = blocks[block], .parent = parent, .siblings = siblings, .root = root});
     node->place = siblings->emplace(TokensOf(tokens, block), node).first;
     pool_.Share(node->block);
     siblings = &node->children;
+    parent = &*node;
+  }
+}
+
+void PrefixCache::Tell(const Node& node, const Visit& visit) {
+  std::vector<const Node*> path;
+  for (const Node* on = &node; on != nullptr; on = on->parent) path.push_back(on);
+  std::vector<int32_t> tokens;
+  tokens.reserve(path.size() * kKvBlockTokens);
+  for (auto on = path.rbegin(); on != path.rend(); ++on) {
+    const BlockTokens& of = (*on)->place->first;
+    tokens.insert(tokens.end(), of.begin(), of.end());
+  }
+  visit(node.root->first, tokens, node.block);
+}
+
+void PrefixCache::VisitNewestFirst(const Visit& visit, const std::function<bool()>& go_on) const {
+  for (const Node& node : nodes_) {
+    if (!go_on()) return;
+    Tell(node, visit);
   }
 }
 
@@ -93,6 +115,7 @@ bool PrefixCache::MakeRoom(int64_t blocks) {
 /// Forgets a leaf; returns the node after it.
 PrefixCache::Nodes::iterator PrefixCache::Evict(Nodes::iterator node) {
   assert(node->children.empty());
+  if (on_evict_) Tell(*node, on_evict_);
   pool_.Drop(node->block);
   const auto root = node->root;
   node->siblings->erase(node->place);

@@ -2,11 +2,13 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <map>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/cache/kv_cache.h"
@@ -27,6 +29,10 @@ namespace conclave::engine {
 /// Used by one thread at a time, the pool's; must not outlive the pool.
 class PrefixCache {
  public:
+  /// A block, and the text that it ends: a multiple of kKvBlockTokens tokens. The views are valid only during
+  /// the call, which must not use the cache.
+  using Visit = std::function<void(std::string_view salt, std::span<const int32_t> tokens, int32_t block)>;
+
   /// `bytes` of `pool` at most; fewer than one block's: the cache stays empty.
   PrefixCache(KvPool& pool, int64_t bytes);
   ~PrefixCache();
@@ -46,6 +52,13 @@ class PrefixCache {
   /// because sequences use the rest. Takes O(nodes).
   bool MakeRoom(int64_t blocks);
 
+  /// Calls `visit` for each block that is evicted from now on, while the cache still holds it.
+  void OnEvict(Visit visit) { on_evict_ = std::move(visit); }
+
+  /// Calls `visit` for each block, the last used first and never before those that it continues, while
+  /// `go_on` says so.
+  void VisitNewestFirst(const Visit& visit, const std::function<bool()>& go_on) const;
+
   int64_t nodes() const { return static_cast<int64_t>(nodes_.size()); }
   int64_t most_nodes() const { return most_nodes_; }
   int64_t salts() const { return static_cast<int64_t>(roots_.size()); }
@@ -64,11 +77,13 @@ class PrefixCache {
   struct Node {
     int32_t block = -1;
     Children children;
+    const Node* parent = nullptr;  ///< null: the text's first block
     Children* siblings = nullptr;  ///< the map that names this node
     Children::iterator place;      ///< where in it
     Roots::iterator root;
   };
 
+  static void Tell(const Node& node, const Visit& visit);
   static BlockTokens TokensOf(std::span<const int32_t> tokens, int64_t block);
   std::vector<Nodes::iterator> Find(Roots::iterator root, std::span<const int32_t> tokens, int64_t blocks);
   void Touch(const std::vector<Nodes::iterator>& path);
@@ -77,6 +92,7 @@ class PrefixCache {
   KvPool& pool_;
   int64_t most_nodes_;
   int64_t evictions_ = 0;
+  Visit on_evict_;
   Roots roots_;
   /// Last used first; a node stands before all that continue it, so the last one is always a leaf.
   Nodes nodes_;
