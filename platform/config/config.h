@@ -41,6 +41,9 @@ struct LimitsConfig {
   /// Of kv_bytes, how much may keep what sequences computed, for prompts that begin alike; -1: half,
   /// 0: none.
   int64_t prefix_cache_bytes = -1;
+  /// Disk for blocks that left prefix_cache_bytes, below data_dir/decoder; 0: none, and nothing is written.
+  /// What lies there is derived from what people wrote, and is not encrypted.
+  int64_t prefix_disk_bytes = int64_t{2} << 30;
   /// Of an answer's next tokens, how many are guessed from what its text said before and checked in one step;
   /// 0: none. No token changes by it.
   int64_t draft_tokens = 7;
@@ -100,8 +103,8 @@ struct ProcessConfig {
 ///     pin_threads: false                 # each engine thread stays on one core
 ///     state: {backend: rocksdb, redis: "127.0.0.1:6379", timeout_ms: 2000}
 ///     limits: {queued_requests: 256, queued_tokens: 1000000, running_sequences: 64, step_tokens: 512,
-///              kv_bytes: 0, prefix_cache_bytes: -1, draft_tokens: 7, slowdown_percent: 250,
-///              context_tokens: 0, message_bytes: 67108864, session_ttl_s: 604800}
+///              kv_bytes: 0, prefix_cache_bytes: -1, prefix_disk_bytes: 2147483648, draft_tokens: 7,
+///              slowdown_percent: 250, context_tokens: 0, message_bytes: 67108864, session_ttl_s: 604800}
 ///     tls: {certificate: server.pem, key: server.key, client_ca: clients.pem}
 ///     insecure: false                    # listen beyond loopback without TLS
 ///     log: {level: info, format: text}   # trace debug info warning error off; text json

@@ -88,6 +88,8 @@ std::vector<ConfigField> LimitFields() {
       IntegerField("limits.kv_bytes", 0, kMaxBytes, [](Config* c) -> auto& { return c->limits.kv_bytes; }),
       IntegerField("limits.prefix_cache_bytes", -1, kMaxBytes,
                    [](Config* c) -> auto& { return c->limits.prefix_cache_bytes; }),
+      IntegerField("limits.prefix_disk_bytes", 0, kMaxBytes,
+                   [](Config* c) -> auto& { return c->limits.prefix_disk_bytes; }),
       IntegerField("limits.draft_tokens", 0, 64, [](Config* c) -> auto& { return c->limits.draft_tokens; }),
       IntegerField("limits.slowdown_percent", 0, 100'000,
                    [](Config* c) -> auto& { return c->limits.slowdown_percent; }),

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "platform/log/log.h"
+#include "platform/storage/private_folder.h"
 #include "services/decoder/decoder_service.h"
 #include "services/decoder/generation_config.h"
 #include "services/decoder/metrics.h"
@@ -29,6 +30,22 @@ int64_t KvBytes(const platform::Config& config) {
 int64_t PrefixCacheBytes(const platform::Config& config) {
   const int64_t bytes = config.limits.prefix_cache_bytes;
   return bytes >= 0 ? bytes : KvBytes(config) / 2;
+}
+
+/// Null where the configuration wants none, and where it cannot be: the decoder then works without.
+std::shared_ptr<KvDiskTier> OpenDisk(const platform::ModuleContext& context) {
+  const KvDiskBudget budget{.bytes = context.config.limits.prefix_disk_bytes, .entries = kMostDiskBlocks};
+  if (budget.bytes == 0 || PrefixCacheBytes(context.config) == 0) return nullptr;
+  const std::filesystem::path folder = context.data_dir / "decoder";
+  auto open = [&]() -> Result<std::unique_ptr<KvDiskTier>> {
+    CONCLAVE_RETURN_IF_ERROR(platform::MakePrivateFolder(folder));
+    CONCLAVE_ASSIGN_OR_RETURN(auto store, KvDiskStore::Open(folder / "prefixes", budget));
+    return KvDiskTier::Start(std::move(store));
+  };
+  auto tier = open();
+  if (tier.ok()) return *std::move(tier);
+  platform::LogWarning("decoder", "no keys and values are kept on disk: " + tier.status().message());
+  return nullptr;
 }
 
 /// The decoder with everything that it owns; the scheduler's actor ends with it.
@@ -137,11 +154,13 @@ Result<std::unique_ptr<platform::ServiceModule>> MakeDecoderModule(
                              .prefix_cache_bytes = PrefixCacheBytes(context.config),
                              .draft_tokens = context.config.limits.draft_tokens,
                              .slowdown_percent = context.config.limits.slowdown_percent};
+  const std::shared_ptr<KvDiskTier> disk = OpenDisk(context);
   auto scheduler = std::make_shared<Scheduler>(limits, *kv, architecture.vocabulary, architecture.context,
-                                               context.model.hash);
+                                               context.model.hash, disk);
   auto runner = std::make_shared<StepRunner>(std::move(model), std::move(feed_forward), std::move(pool));
   auto actor = context.actors.spawn<SchedulerActor, caf::detached>(
       scheduler, std::move(runner), std::make_shared<DecoderMetrics>(context.metrics));
+  if (disk != nullptr) disk->OnLoaded([actor] { caf::anon_send(actor, ReadyMessage{}); });
   return std::unique_ptr<platform::ServiceModule>(
       new DecoderModule(std::move(file), std::move(kv), std::move(scheduler), std::move(actor),
                         std::move(status), context.channels.local()));

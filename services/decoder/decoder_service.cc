@@ -90,6 +90,11 @@ grpc::ServerUnaryReactor* DecoderService::Status(grpc::CallbackServerContext* co
           status.set_prefix_cache_hits(static_cast<uint64_t>(now.prefixes.hits));
           status.set_prefix_cache_misses(static_cast<uint64_t>(now.prefixes.misses));
           status.set_prefix_cache_evictions(static_cast<uint64_t>(now.prefixes.evictions));
+          status.set_prefix_disk_bytes_used(static_cast<uint64_t>(now.disk.bytes_used));
+          status.set_prefix_disk_hits(static_cast<uint64_t>(now.disk.hits));
+          status.set_prefix_disk_misses(static_cast<uint64_t>(now.disk.misses));
+          status.set_prefix_disk_evictions(static_cast<uint64_t>(now.disk.evictions));
+          status.set_prefix_disk_errors(static_cast<uint64_t>(now.disk.errors));
           status.set_draining(draining);
           reply->Finish(std::move(status));
         };

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace conclave::decoder {
@@ -21,6 +22,17 @@ inline constexpr int64_t kRetryAfterMs = 1000;
 /// How long a client that does not read may keep its sequences, with their places in the cache, in
 /// milliseconds. To go on it must have read a quarter of its stream's queue in that time: 256 steps.
 inline constexpr int64_t kLongestPauseMs = 30'000;
+
+/// Blocks of keys and values that wait to be written to disk, in bytes; what is evicted beyond that is lost.
+inline constexpr size_t kMostWaitingDiskBytes = 64 << 20;
+/// Blocks on disk, whatever their size: their index is kept in memory.
+inline constexpr int64_t kMostDiskBlocks = 1 << 16;
+/// How long a sequence waits for its blocks from disk at most; what has not come by then is computed.
+inline constexpr int64_t kLongestDiskLoadMs = 2000;
+/// How long the disk is left alone after it failed.
+inline constexpr int64_t kDiskRestMs = 60'000;
+/// How long the decoder's end may be put off to write down what the prefix cache holds.
+inline constexpr int64_t kLongestDiskSaveMs = 5000;
 
 /// What the operator sets (configuration: limits).
 struct DecoderLimits {

@@ -11,6 +11,11 @@ DecoderMetrics::DecoderMetrics(platform::Metrics& metrics)
               {&metrics.Gauge(kKvUsedBytes), &SchedulerStatus::kv_bytes_used},
               {&metrics.Gauge(kKvTotalBytes), &SchedulerStatus::kv_bytes_total}},
       prefix_bytes_(&metrics.Gauge(kPrefixUsedBytes)),
+      disk_bytes_(&metrics.Gauge(kPrefixDiskUsedBytes)),
+      disk_hits_{&metrics.Counter(kPrefixDiskHitsTotal)},
+      disk_misses_{&metrics.Counter(kPrefixDiskMissesTotal)},
+      disk_evictions_{&metrics.Counter(kPrefixDiskEvictionsTotal)},
+      disk_errors_{&metrics.Counter(kPrefixDiskErrorsTotal)},
       hits_{&metrics.Counter(kPrefixHitsTotal)},
       misses_{&metrics.Counter(kPrefixMissesTotal)},
       evictions_{&metrics.Counter(kPrefixEvictionsTotal)},
@@ -27,6 +32,11 @@ void DecoderMetrics::Update(const SchedulerStatus& status) {
   hits_.Follow(status.prefixes.hits);
   misses_.Follow(status.prefixes.misses);
   evictions_.Follow(status.prefixes.evictions);
+  disk_bytes_->Set(static_cast<double>(status.disk.bytes_used));
+  disk_hits_.Follow(status.disk.hits);
+  disk_misses_.Follow(status.disk.misses);
+  disk_evictions_.Follow(status.disk.evictions);
+  disk_errors_.Follow(status.disk.errors);
   prompt_.Follow(status.totals.prompt_tokens);
   cached_.Follow(status.totals.cached_prompt_tokens);
   answers_.Follow(status.totals.completion_tokens);

@@ -25,6 +25,16 @@ inline const platform::MetricDefinition kPrefixMissesTotal{
     "conclave_decoder_prefix_cache_misses_total", "Sequences for which the prefix cache had nothing."};
 inline const platform::MetricDefinition kPrefixEvictionsTotal{"conclave_decoder_prefix_cache_evictions_total",
                                                               "Blocks that left the prefix cache."};
+inline const platform::MetricDefinition kPrefixDiskUsedBytes{"conclave_decoder_prefix_disk_used_bytes",
+                                                             "Keys and values that are kept on disk."};
+inline const platform::MetricDefinition kPrefixDiskHitsTotal{"conclave_decoder_prefix_disk_hits_total",
+                                                             "Sequences that blocks from disk continued."};
+inline const platform::MetricDefinition kPrefixDiskMissesTotal{"conclave_decoder_prefix_disk_misses_total",
+                                                               "Sequences for which the disk had no block."};
+inline const platform::MetricDefinition kPrefixDiskEvictionsTotal{
+    "conclave_decoder_prefix_disk_evictions_total", "Blocks that its budget or damage removed from disk."};
+inline const platform::MetricDefinition kPrefixDiskErrorsTotal{"conclave_decoder_prefix_disk_errors_total",
+                                                               "Failures of the store of keys and values."};
 inline const platform::MetricDefinition kPromptTokensTotal{"conclave_decoder_prompt_tokens_total",
                                                            "Prompt tokens that were computed."};
 inline const platform::MetricDefinition kCachedTokensTotal{"conclave_decoder_cached_prompt_tokens_total",
@@ -61,6 +71,8 @@ class DecoderMetrics {
 
   std::vector<Level> levels_;
   prometheus::Gauge* prefix_bytes_;
+  prometheus::Gauge* disk_bytes_;
+  Total disk_hits_, disk_misses_, disk_evictions_, disk_errors_;
   Total hits_, misses_, evictions_, prompt_, cached_, answers_, drafts_, accepted_;
   prometheus::Histogram* step_seconds_;
 };

@@ -17,10 +17,10 @@ int64_t PromptTokens(const SequenceRequest& request) { return static_cast<int64_
 }  // namespace
 
 Scheduler::Scheduler(const DecoderLimits& limits, engine::KvPool& pool, int64_t vocabulary, int64_t context,
-                     std::string model_hash)
+                     std::string model_hash, std::shared_ptr<KvDiskTier> disk)
     : limits_(limits),
       pool_(pool),
-      prefixes_(pool, limits.prefix_cache_bytes, std::move(model_hash)),
+      prefixes_(pool, limits.prefix_cache_bytes, std::move(model_hash), std::move(disk)),
       pacer_(limits.slowdown_percent),
       vocabulary_(vocabulary),
       context_(context) {}
@@ -119,6 +119,7 @@ SchedulerStatus Scheduler::Snapshot() const {
           .kv_bytes_used = pool_.used_bytes(),
           .kv_bytes_total = pool_.total_bytes(),
           .prefixes = prefixes_.Snapshot(),
+          .disk = prefixes_.DiskSnapshot(),
           .totals = totals_};
 }
 
@@ -151,6 +152,19 @@ bool Scheduler::ShouldWait(const SequenceRequest& request) const {
   });
 }
 
+bool Scheduler::Loading() const {
+  return std::any_of(running_.begin(), running_.end(), [](const auto& s) { return s->load != nullptr; });
+}
+
+void Scheduler::FinishLoads(Clock::time_point now) {
+  for (const auto& sequence : running_) {
+    if (sequence->load == nullptr) continue;
+    const bool late = now - sequence->started >= std::chrono::milliseconds(kLongestDiskLoadMs);
+    if (!late && !sequence->load->Done()) continue;
+    totals_.cached_prompt_tokens += prefixes_.FinishLoad(*sequence);
+  }
+}
+
 void Scheduler::Join(Clock::time_point now) {
   auto next = queue_.begin();
   while (next != queue_.end() && static_cast<int64_t>(running_.size()) < limits_.running_sequences) {
@@ -171,12 +185,14 @@ void Scheduler::Join(Clock::time_point now) {
     next = queue_.erase(next);
     sequence->started = now;
     totals_.cached_prompt_tokens += sequence->cached_prompt_tokens;
+    prefixes_.StartLoad(*sequence);
     running_.push_back(std::move(sequence));
   }
 }
 
 std::span<const engine::SequenceStep> Scheduler::Plan(Clock::time_point now) {
   AskStreams(now);
+  FinishLoads(now);
   Join(now);
   plan_.clear();
   planned_sequences_.clear();
@@ -219,7 +235,8 @@ void Scheduler::Guess(Sequence& sequence, int64_t most) const {
 void Scheduler::PlanPrompts(int64_t& budget) {
   for (const auto& sequence : running_) {
     if (budget == 0) break;
-    if (!sequence->InPrompt() || paused_.Contains(sequence->request.sink)) continue;
+    if (!sequence->InPrompt() || sequence->load != nullptr || paused_.Contains(sequence->request.sink))
+      continue;
     const int64_t left = sequence->PromptLeft();
     const int64_t count = std::min(left, budget);
     const int32_t* first = sequence->request.prompt.data() + sequence->cache.length();

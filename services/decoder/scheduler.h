@@ -20,7 +20,7 @@ namespace conclave::decoder {
 /// Tokens since the start.
 struct WorkTotals {
   int64_t prompt_tokens = 0;         ///< computed
-  int64_t cached_prompt_tokens = 0;  ///< taken from the prefix cache
+  int64_t cached_prompt_tokens = 0;  ///< taken from the prefix cache, in memory or on disk
   int64_t completion_tokens = 0;
   int64_t draft_tokens = 0;  ///< guessed
   int64_t accepted_draft_tokens = 0;
@@ -34,6 +34,7 @@ struct SchedulerStatus {
   int64_t kv_bytes_used = 0;
   int64_t kv_bytes_total = 0;
   PrefixStatus prefixes;
+  PrefixDiskStatus disk;
   WorkTotals totals;
 };
 
@@ -43,15 +44,19 @@ struct SchedulerStatus {
 /// computed is not computed again for the same tenant (PrefixSharing), and of prompts that begin alike and
 /// come together the first computes that part for all; that changes no token.
 ///
+/// A sequence whose prompt the disk continues joins at once, and is left out of the steps until its blocks
+/// have come, kLongestDiskLoadMs at most; HasWork says so meanwhile, and Plan takes them in.
+///
 /// The sequences of a stream that is not ready for more are left out of the steps: they keep their place in
 /// the cache, cost nothing, and hold up nobody who waits behind them. A pause never changes what a sequence
 /// computes. One that lasts DecoderLimits::longest_pause_ms ends the stream with RESOURCE_EXHAUSTED, so that
 /// its cache goes to others (docs/decisions/0009). Holds no thread and no clock of its own.
 class Scheduler {
  public:
-  /// `vocabulary`, `context` and `model_hash` are the model's. `pool` must outlive the scheduler.
+  /// `vocabulary`, `context` and `model_hash` are the model's. `pool` must outlive the scheduler. `disk`
+  /// may be null.
   Scheduler(const DecoderLimits& limits, engine::KvPool& pool, int64_t vocabulary, int64_t context,
-            std::string model_hash = {});
+            std::string model_hash = {}, std::shared_ptr<KvDiskTier> disk = nullptr);
 
   /// Takes a sequence in. Errors: INVALID_ARGUMENT (empty prompt, a token outside the vocabulary, a sampling
   /// parameter outside its range, a prompt longer than the context), ALREADY_EXISTS (the stream uses that
@@ -72,6 +77,12 @@ class Scheduler {
   /// method.
   std::span<const engine::SequenceStep> Plan(Clock::time_point now);
 
+  /// Whether a sequence waits for the disk.
+  bool Loading() const;
+
+  /// For the end: keeps on disk what the prefix cache holds. Takes kLongestDiskSaveMs and a bit at most.
+  void Save() { prefixes_.Save(std::chrono::milliseconds(kLongestDiskSaveMs)); }
+
   /// When a stream that was paused at the last Plan may be ended, if it stays so; nothing when none was.
   std::optional<Clock::time_point> PauseEnds() const;
 
@@ -90,6 +101,7 @@ class Scheduler {
 
   Status Check(SequenceRequest& request) const;
   void AskStreams(Clock::time_point now);
+  void FinishLoads(Clock::time_point now);
   void Join(Clock::time_point now);
   void PlanAnswers(int64_t& budget);
   void PlanPrompts(int64_t& budget);

@@ -40,6 +40,7 @@ caf::behavior SchedulerActor::make_behavior() {
 }
 
 void SchedulerActor::on_exit() {
+  scheduler_->Save();
   scheduler_.reset();
   runner_.reset();
   metrics_.reset();
@@ -85,6 +86,9 @@ void SchedulerActor::RunStep() {
 
 /// Pauses that begin later end later, so an alarm that is set already is early enough.
 void SchedulerActor::SetAlarm() {
+  if (scheduler_->Loading()) {
+    delayed_send(this, std::chrono::milliseconds(kLongestDiskLoadMs), ReadyMessage{});
+  }
   const auto pause_ends = scheduler_->PauseEnds();
   if (alarm_pending_ || !pause_ends.has_value()) return;
   alarm_pending_ = true;

@@ -25,7 +25,7 @@ struct CloseMessage {
 };
 /// From now on new sequences are refused with UNAVAILABLE; running ones finish.
 struct DrainMessage {};
-/// A stream that was not ready for more is ready again.
+/// A stream that was not ready for more is ready again, or blocks have come from disk.
 struct ReadyMessage {};
 struct SnapshotMessage {
   std::function<void(const SchedulerStatus&)> reply;
@@ -46,7 +46,8 @@ class SchedulerActor : public caf::event_based_actor {
                  std::shared_ptr<StepRunner> runner, std::shared_ptr<DecoderMetrics> metrics = nullptr);
 
   caf::behavior make_behavior() override;
-  /// The engine and its cache are let go here: a timer may hold the actor itself for longer.
+  /// What the prefix cache holds goes to disk, then the engine and its cache are let go: a timer may hold the
+  /// actor itself for longer.
   void on_exit() override;
   const char* name() const override { return "scheduler"; }
 

@@ -13,6 +13,7 @@
 #include "engine/cache/kv_cache.h"
 #include "engine/sampling/sampler.h"
 #include "engine/speculation/prompt_lookup.h"
+#include "services/decoder/kv_disk_tier.h"
 
 namespace conclave::decoder {
 
@@ -87,6 +88,8 @@ struct Sequence {
 
   SequenceRequest request;
   engine::KvSequence cache;
+  /// While blocks that continue `cache` come from disk; the sequence is in no step then.
+  std::unique_ptr<KvDiskLoad> load;
   engine::Sampler sampler;
   /// The answer's last token, which the next step computes, and guesses of those that follow it; empty while
   /// the prompt is processed.

@@ -19,6 +19,7 @@ struct Serving {
   int64_t kv_blocks;
   int64_t prefix_blocks;
   int64_t draft_tokens;
+  bool disk = false;
 };
 
 constexpr Serving kAlone{"alone", 1, 1000, 14, 0, 0};
@@ -52,11 +53,16 @@ SequenceRequest RandomRequest(std::shared_ptr<EventSink> sink, uint64_t id, std:
 Answers AnswersOf(const Serving& serving) {
   const std::string model = SmallLlama(MatrixType::kQ8_0).Bytes();
   const int64_t block_bytes = SmallDecoder({}, model, 1).kv->layout().block_bytes();
+  const conclave::testing::TemporaryFolder folder;
+  std::shared_ptr<KvDiskTier> disk;
+  if (serving.disk) {
+    disk = *KvDiskTier::Start(*KvDiskStore::Open(folder.path(), {.bytes = 64 << 20, .entries = 1000}));
+  }
   SmallDecoder decoder({.running_sequences = serving.running_sequences,
                         .step_tokens = serving.step_tokens,
                         .prefix_cache_bytes = serving.prefix_blocks * block_bytes,
                         .draft_tokens = serving.draft_tokens},
-                       model, serving.kv_blocks);
+                       model, serving.kv_blocks, disk);
   auto sink = std::make_shared<CollectingSink>();
   std::mt19937 asked(77);
   std::mt19937 load(static_cast<uint32_t>(serving.step_tokens + serving.draft_tokens));
@@ -86,15 +92,14 @@ class IdentityTest : public ::testing::TestWithParam<Serving> {
   static inline Answers* alone_ = nullptr;
 };
 
-INSTANTIATE_TEST_SUITE_P(Servings, IdentityTest,
-                         ::testing::Values(Serving{"Together", 64, 512, 400, 0, 0},
-                                           Serving{"InSmallSteps", 8, 48, 60, 0, 0},
-                                           Serving{"FromAFullPrefixCache", 4, 48, 14, 14, 0},
-                                           Serving{"FromASmallPrefixCache", 4, 64, 14, 3, 0},
-                                           Serving{"Guessing", 1, 256, 14, 0, 7},
-                                           Serving{"GuessingTogether", 4, 96, 30, 0, 3},
-                                           Serving{"AllAtOnce", 6, 40, 30, 12, 5}),
-                         [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Servings, IdentityTest,
+    ::testing::Values(Serving{"Together", 64, 512, 400, 0, 0}, Serving{"InSmallSteps", 8, 48, 60, 0, 0},
+                      Serving{"FromAFullPrefixCache", 4, 48, 14, 14, 0},
+                      Serving{"FromASmallPrefixCache", 4, 64, 14, 3, 0},
+                      Serving{"Guessing", 1, 256, 14, 0, 7}, Serving{"GuessingTogether", 4, 96, 30, 0, 3},
+                      Serving{"AllAtOnce", 6, 40, 30, 12, 5}, Serving{"FromDisk", 4, 64, 14, 3, 3, true}),
+    [](const auto& info) { return info.param.name; });
 
 /// Bits, not roughly. A cancelled sequence is cut earlier or later, so of two answers the shorter begins the
 /// longer.
@@ -112,6 +117,10 @@ TEST_P(IdentityTest, TokensAndLogprobsAreThoseOfEachRequestAlone) {
   if (GetParam().prefix_blocks > 0) {
     EXPECT_GT(answers.status.prefixes.hits, kRequests / 20);
     EXPECT_GT(answers.status.prefixes.evictions, 100);
+  }
+  if (GetParam().disk) {
+    EXPECT_GT(answers.status.disk.hits, kRequests / 20);
+    EXPECT_EQ(answers.status.disk.errors, 0);
   }
   if (GetParam().draft_tokens > 0) {
     EXPECT_GT(answers.status.totals.accepted_draft_tokens, kRequests / 10);

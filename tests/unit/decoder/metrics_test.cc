@@ -15,6 +15,7 @@ TEST(DecoderMetricsTest, GaugesAreLevelsAndCountersFollowTotals) {
                    .completion_tokens = 20,
                    .draft_tokens = 9,
                    .accepted_draft_tokens = 6};
+  status.disk = {.bytes_used = 11, .hits = 12, .misses = 13, .evictions = 14, .errors = 15};
   decoder.Update(status);
   decoder.Update(status);
   EXPECT_EQ(metrics.Gauge(kRunningSequences).Value(), 3);
@@ -26,6 +27,11 @@ TEST(DecoderMetricsTest, GaugesAreLevelsAndCountersFollowTotals) {
   EXPECT_EQ(metrics.Counter(kPrefixHitsTotal).Value(), 7);
   EXPECT_EQ(metrics.Counter(kPrefixMissesTotal).Value(), 1);
   EXPECT_EQ(metrics.Counter(kPrefixEvictionsTotal).Value(), 2);
+  EXPECT_EQ(metrics.Gauge(kPrefixDiskUsedBytes).Value(), 11);
+  EXPECT_EQ(metrics.Counter(kPrefixDiskHitsTotal).Value(), 12);
+  EXPECT_EQ(metrics.Counter(kPrefixDiskMissesTotal).Value(), 13);
+  EXPECT_EQ(metrics.Counter(kPrefixDiskEvictionsTotal).Value(), 14);
+  EXPECT_EQ(metrics.Counter(kPrefixDiskErrorsTotal).Value(), 15);
   EXPECT_EQ(metrics.Counter(kPromptTokensTotal).Value(), 100);
   EXPECT_EQ(metrics.Counter(kCachedTokensTotal).Value(), 64);
   EXPECT_EQ(metrics.Counter(kAnswerTokensTotal).Value(), 20);

@@ -6,7 +6,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kLongestPause{kLongestPauseMs};
+constexpr milliseconds kPauseLimit{kLongestPauseMs};
 
 /// The actor with streams that are not ready for more. Every Run ends only because the actor does not step
 /// while it has nothing to compute.
@@ -59,7 +59,7 @@ TEST_F(SchedulerPauseTest, OthersGoOnWithTheSameTokensWhileOneIsPaused) {
 TEST_F(SchedulerPauseTest, ReaderThatNeverReadsIsEndedAlthoughNothingElseHappens) {
   PauseAfterThreeTokens();
   EXPECT_GT(Snapshot().kv_bytes_used, 0);
-  actors_.Advance(kLongestPause - milliseconds(1));
+  actors_.Advance(kPauseLimit - milliseconds(1));
   actors_.Run();
   EXPECT_TRUE(sink_->aborted.empty());
   actors_.Advance(milliseconds(1));
@@ -73,13 +73,13 @@ TEST_F(SchedulerPauseTest, ReaderThatNeverReadsIsEndedAlthoughNothingElseHappens
 
 TEST_F(SchedulerPauseTest, AlarmOfAReaderThatReadOnDoesNotShortenTheNextPause) {
   PauseAfterThreeTokens();
-  actors_.Advance(kLongestPause / 2);
+  actors_.Advance(kPauseLimit / 2);
   sink_->ready = true;
   caf::anon_send(actor_, ReadyMessage{});
   ASSERT_TRUE(RunUntilTokens(1, 6));
   sink_->ready = false;
   actors_.Run();
-  actors_.Advance(kLongestPause - milliseconds(1));  // The first alarm is due in between.
+  actors_.Advance(kPauseLimit - milliseconds(1));  // The first alarm is due in between.
   actors_.Run();
   EXPECT_TRUE(sink_->aborted.empty());
   actors_.Advance(milliseconds(1));

@@ -41,7 +41,7 @@ class HookedFeedForward final : public engine::FeedForward {
 struct SmallDecoder {
   explicit SmallDecoder(const DecoderLimits& limits = {},
                         const std::string& model = SmallLlama(MatrixType::kQ8_0).Bytes(),
-                        int64_t kv_blocks = 64)
+                        int64_t kv_blocks = 64, std::shared_ptr<KvDiskTier> disk = nullptr)
       : file(*engine::OpenModelFile(folder.Write("small.gguf", model))) {
     const engine::ModelDescription description = *engine::DescribeModel(*file);
     auto transformer = *engine::Transformer::Load(*file, description, *pool);
@@ -53,7 +53,7 @@ struct SmallDecoder {
     const auto layout = engine::KvLayout::For(description.architecture, transformer->reduced_precision());
     kv = *engine::KvPool::Create(layout, kv_blocks * layout.block_bytes());
     scheduler = std::make_shared<Scheduler>(limits, *kv, description.architecture.vocabulary,
-                                            description.architecture.context);
+                                            description.architecture.context, std::string(), std::move(disk));
     runner = std::make_shared<StepRunner>(std::move(transformer), std::move(own), pool);
   }
 
