@@ -52,7 +52,8 @@ class SeparateProcesses {
                            {"limits",
                             {{"draft_tokens", config.limits.draft_tokens},
                              {"slowdown_percent", config.limits.slowdown_percent},
-                             {"kv_bytes", config.limits.kv_bytes}}}};
+                             {"kv_bytes", config.limits.kv_bytes},
+                             {"prefix_disk_bytes", 0}}}};
     for (const auto& [name, services] : processes) {
       const std::string listen = "unix:" + (folder / (name + ".sock")).string();
       file["processes"].push_back({{"name", name}, {"services", services}, {"listen", listen}});

@@ -67,6 +67,7 @@ Result<std::unique_ptr<Connection>> Connection::Start(platform::Config config, S
     CONCLAVE_ASSIGN_OR_RETURN(connection->temporary_folder_, TemporaryFolder::Make());
     config.data_dir = connection->temporary_folder_->path();
     config.state = {};
+    config.limits.prefix_disk_bytes = 0;  // Nobody comes back to that folder.
   }
   auto runtime = Runtime::Start(config, "local", false);
   if (!runtime.ok()) {
