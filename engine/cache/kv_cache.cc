@@ -1,5 +1,6 @@
 #include "engine/cache/kv_cache.h"
 
+#include <algorithm>
 #include <cassert>
 #include <string>
 #include <utility>
@@ -75,6 +76,25 @@ void KvSequence::Adopt(std::vector<int32_t> blocks) {
   assert(blocks_.empty() && length_ == 0);
   blocks_ = std::move(blocks);
   length_ = capacity();
+}
+
+void KvSequence::Fork(const KvSequence& other) {
+  assert(length_ == 0 && pool_ == other.pool_);
+  const int64_t whole = other.length_ / kKvBlockTokens;
+  if (whole * kKvBlockTokens < other.length_) {
+    assert(!blocks_.empty());
+    std::copy_n(pool_->Block(other.blocks_[whole]), pool_->layout().block_bytes(),
+                pool_->Block(blocks_.front()));
+  }
+  blocks_.insert(blocks_.begin(), other.blocks_.begin(), other.blocks_.begin() + whole);
+  for (int64_t i = 0; i < whole; ++i) pool_->Share(blocks_[i]);
+  length_ = other.length_;
+}
+
+void KvSequence::Swap(KvSequence& other) {
+  assert(pool_ == other.pool_);
+  blocks_.swap(other.blocks_);
+  std::swap(length_, other.length_);
 }
 
 void KvSequence::Clear() {

@@ -89,6 +89,12 @@ class KvSequence {
   /// Begins with completely written blocks that others may hold too, and takes over one reference on each.
   /// Only for an empty sequence without room; what is written later goes to blocks of its own.
   void Adopt(std::vector<int32_t> blocks);
+  /// Begins with all that `other`, of the same pool, holds: shares the blocks that are completely written and
+  /// copies the one that is not. Only for an empty sequence, whose room comes behind the shared blocks and
+  /// must hold that one. `other` must not Retreat into what is shared.
+  void Fork(const KvSequence& other);
+  /// Exchanges room and tokens with another sequence of the same pool.
+  void Swap(KvSequence& other);
   void Clear();
 
   int64_t length() const { return length_; }

@@ -59,6 +59,7 @@ class PrefixCache {
   /// `go_on` says so.
   void VisitNewestFirst(const Visit& visit, const std::function<bool()>& go_on) const;
 
+  KvPool& pool() const { return pool_; }
   int64_t nodes() const { return static_cast<int64_t>(nodes_.size()); }
   int64_t most_nodes() const { return most_nodes_; }
   int64_t salts() const { return static_cast<int64_t>(roots_.size()); }

@@ -125,5 +125,49 @@ TEST(KvSequenceTest, MovedSequenceOwnsItsBlocksOnce) {
   EXPECT_EQ(pool->free_blocks(), 2);
 }
 
+TEST(KvSequenceTest, ForkSharesWholeBlocksAndCopiesTheLastOne) {
+  for (const int64_t tokens : {32, 40, 64, 70}) {
+    const auto pool = Pool(12);
+    const int64_t whole = tokens / kKvBlockTokens;
+    {
+      KvSequence first(*pool);
+      ASSERT_TRUE(first.Reserve(tokens + 5).ok());
+      first.Advance(tokens);
+      for (const int32_t block : first.blocks()) *pool->Block(block) = static_cast<std::byte>(17 + block);
+      KvSequence fork(*pool);
+      ASSERT_TRUE(fork.Reserve(40).ok());
+      const int32_t own = fork.blocks()[0];
+      fork.Fork(first);
+      EXPECT_EQ(fork.length(), tokens);
+      EXPECT_EQ(fork.capacity(), (whole + 2) * kKvBlockTokens);
+      for (int64_t i = 0; i < whole; ++i) {
+        EXPECT_EQ(fork.blocks()[i], first.blocks()[i]);
+        EXPECT_EQ(pool->references(fork.blocks()[i]), 2);
+      }
+      EXPECT_EQ(fork.blocks()[whole], own);
+      if (tokens % kKvBlockTokens > 0) {
+        EXPECT_EQ(*pool->Block(own), *pool->Block(first.blocks()[whole]));
+      }
+      first.Clear();
+      EXPECT_EQ(pool->references(fork.blocks()[0]), 1) << "what is shared outlives the one it came from";
+    }
+    EXPECT_EQ(pool->free_blocks(), pool->total_blocks());
+  }
+}
+
+TEST(KvSequenceTest, SwapExchangesRoomAndTokens) {
+  const auto pool = Pool(4);
+  KvSequence long_one(*pool);
+  KvSequence short_one(*pool);
+  ASSERT_TRUE(long_one.Reserve(96).ok());
+  ASSERT_TRUE(short_one.Reserve(1).ok());
+  long_one.Advance(50);
+  short_one.Swap(long_one);
+  EXPECT_EQ(short_one.length(), 50);
+  EXPECT_EQ(short_one.capacity(), 96);
+  EXPECT_EQ(long_one.length(), 0);
+  EXPECT_EQ(long_one.capacity(), 32);
+}
+
 }  // namespace
 }  // namespace conclave::engine
