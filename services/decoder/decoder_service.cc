@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "platform/rpc/server_call.h"
+#include "services/decoder/limits.h"
 #include "services/decoder/wire.h"
 
 namespace conclave::decoder {
@@ -24,10 +25,15 @@ class StreamSink final : public EventSink {
   std::shared_ptr<Stream> stream_;
 };
 
-void Refuse(const std::shared_ptr<EventSink>& sink, uint64_t id, Status status) {
-  SequenceEvent refused{.sequence_id = id};
-  refused.end = SequenceEnd{.error = std::move(status)};
-  sink->Deliver({std::move(refused)});
+/// Tells every answer of a request that breaks a bound; of too many answers, only as many as are allowed.
+void Refuse(const std::shared_ptr<EventSink>& sink, const v1::AdmitSequence& asked, const Status& status) {
+  std::vector<SequenceEvent> refused;
+  refused.push_back({.sequence_id = asked.sequence_id(), .end = SequenceEnd{.error = status}});
+  for (const v1::FurtherAnswer& answer : asked.further_answers()) {
+    if (static_cast<int64_t>(refused.size()) >= kMostAnswers) break;
+    refused.push_back({.sequence_id = answer.sequence_id(), .end = SequenceEnd{.error = status}});
+  }
+  sink->Deliver(std::move(refused));
 }
 
 }  // namespace
@@ -66,7 +72,7 @@ void DecoderService::ServeGenerate(std::shared_ptr<GenerateStream> stream) {
       return;
     }
     auto sequence = FromWire(request.admit(), description_.default_sampling(), sink);
-    if (!sequence.ok()) return Refuse(sink, request.admit().sequence_id(), sequence.status());
+    if (!sequence.ok()) return Refuse(sink, request.admit(), sequence.status());
     caf::anon_send(scheduler, AdmitMessage{std::make_shared<SequenceRequest>(*std::move(sequence))});
   });
 }

@@ -11,6 +11,8 @@ inline constexpr int64_t kLeastChunkTokens = 32;
 inline constexpr int64_t kLeastPacedTokens = 8;
 /// End tokens that one sequence may name.
 inline constexpr int64_t kMostEndTokens = 64;
+/// Answers to one prompt that a request may ask for.
+inline constexpr int64_t kMostAnswers = 16;
 /// Answer length when a request names none.
 inline constexpr int64_t kDefaultMaxTokens = 512;
 /// Answers whose next tokens are guessed leave off guessing when a step has more rows than this: then the

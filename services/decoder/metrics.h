@@ -38,7 +38,7 @@ inline const platform::MetricDefinition kPrefixDiskErrorsTotal{"conclave_decoder
 inline const platform::MetricDefinition kPromptTokensTotal{"conclave_decoder_prompt_tokens_total",
                                                            "Prompt tokens that were computed."};
 inline const platform::MetricDefinition kCachedTokensTotal{"conclave_decoder_cached_prompt_tokens_total",
-                                                           "Prompt tokens that came from the prefix cache."};
+                                                           "Prompt tokens that were computed before."};
 inline const platform::MetricDefinition kAnswerTokensTotal{"conclave_decoder_completion_tokens_total",
                                                            "Answer tokens."};
 inline const platform::MetricDefinition kDraftTokensTotal{"conclave_decoder_draft_tokens_total",

@@ -8,6 +8,20 @@
 
 namespace conclave::decoder {
 
+namespace {
+
+/// What an answer does not share with the others to the same prompt.
+int64_t OwnBlocks(const SequenceRequest& request) {
+  const int64_t longest = request.prompt_tokens() + request.max_tokens;
+  return engine::KvBlocksFor(longest) - request.prompt_tokens() / engine::kKvBlockTokens;
+}
+
+}  // namespace
+
+int64_t BlocksFor(const SequenceRequest& request) {
+  return request.prompt_tokens() / engine::kKvBlockTokens + request.answers() * OwnBlocks(request);
+}
+
 PrefixSharing::PrefixSharing(engine::KvPool& pool, int64_t bytes, std::string model_hash,
                              std::shared_ptr<KvDiskTier> disk)
     : pool_(pool),
@@ -30,17 +44,19 @@ std::string PrefixSharing::Salt(const SequenceRequest& request) const {
   return Sha256::Hex(Sha256::Of(std::as_bytes(std::span(text))));
 }
 
-bool PrefixSharing::Place(const SequenceRequest& request, engine::KvSequence& cache) {
-  const int64_t longest = static_cast<int64_t>(request.prompt.size()) + request.max_tokens;
-  if (prefixes_.most_nodes() > 0) cache.Adopt(prefixes_.Match(Salt(request), request.prompt));
-  const int64_t missing = engine::KvBlocksFor(longest) - static_cast<int64_t>(cache.blocks().size());
-  if (!prefixes_.MakeRoom(missing)) {
-    cache.Clear();
-    return false;
+std::vector<engine::KvSequence> PrefixSharing::Place(const SequenceRequest& request) {
+  std::vector<engine::KvSequence> places;
+  places.reserve(request.answers());
+  engine::KvSequence& first = places.emplace_back(prefixes_.pool());
+  if (prefixes_.most_nodes() > 0) first.Adopt(prefixes_.Match(Salt(request), request.prompt));
+  if (!prefixes_.MakeRoom(BlocksFor(request) - static_cast<int64_t>(first.blocks().size()))) return {};
+  // Reserving cannot fail: the room was just made.
+  (void)first.Reserve(request.prompt_tokens() + request.max_tokens);
+  for (int64_t i = 1; i < request.answers(); ++i) {
+    (void)places.emplace_back(prefixes_.pool()).Reserve(OwnBlocks(request) * engine::kKvBlockTokens);
   }
-  (void)cache.Reserve(longest);  // Cannot fail: the room was just made.
-  if (prefixes_.most_nodes() > 0) ++(cache.length() > 0 ? hits_ : misses_);
-  return true;
+  if (prefixes_.most_nodes() > 0) ++(first.length() > 0 ? hits_ : misses_);
+  return places;
 }
 
 std::span<const std::byte> PrefixSharing::BytesOf(int32_t block) {

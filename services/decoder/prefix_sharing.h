@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "engine/cache/prefix_cache.h"
 #include "services/decoder/kv_block_keys.h"
@@ -27,6 +28,9 @@ struct PrefixDiskStatus {
   int64_t errors = 0;
 };
 
+/// The blocks that a request's answers, which share those that the prompt fills, take at most.
+int64_t BlocksFor(const SequenceRequest& request);
+
 /// Gives sequences their place in the cache, with what earlier ones of the same tenant, model and adapter
 /// computed, and of nobody else. Blocks that leave memory go to disk, if there is room for them on the way,
 /// and come back from there to sequences that the cache in memory helps no further. Used by one thread; must
@@ -37,9 +41,11 @@ class PrefixSharing {
   PrefixSharing(engine::KvPool& pool, int64_t bytes, std::string model_hash,
                 std::shared_ptr<KvDiskTier> disk = nullptr);
 
-  /// Makes `cache` (empty) begin with the cached part of the prompt, and reserves the longest answer; old
-  /// prefixes are evicted where that needs room. False, with `cache` empty, when there is no room yet.
-  bool Place(const SequenceRequest& request, engine::KvSequence& cache);
+  /// A place for each of the request's answers, in order; none when there is no room yet for all. The first
+  /// begins with the cached part of the prompt and has room for the rest and the longest answer; the others
+  /// have room for what they do not share with it once the prompt is computed. Old prefixes are evicted where
+  /// that needs room.
+  std::vector<engine::KvSequence> Place(const SequenceRequest& request);
 
   /// Starts to read what the disk has of the blocks that follow those the sequence holds, if any.
   void StartLoad(Sequence& sequence);

@@ -12,8 +12,6 @@ int64_t MicrosBetween(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration_cast<std::chrono::microseconds>(to - from).count();
 }
 
-int64_t PromptTokens(const SequenceRequest& request) { return static_cast<int64_t>(request.prompt.size()); }
-
 }  // namespace
 
 Scheduler::Scheduler(const DecoderLimits& limits, engine::KvPool& pool, int64_t vocabulary, int64_t context,
@@ -27,7 +25,7 @@ Scheduler::Scheduler(const DecoderLimits& limits, engine::KvPool& pool, int64_t 
 
 Status Scheduler::Check(SequenceRequest& request) const {
   if (request.prompt.empty()) return InvalidArgument("the prompt is empty; give at least one token");
-  const int64_t prompt = PromptTokens(request);
+  const int64_t prompt = request.prompt_tokens();
   if (prompt >= context_) {
     return OutOfRange("the prompt has " + std::to_string(prompt) + " tokens; the model's context of " +
                       std::to_string(context_) + " leaves no room for an answer");
@@ -43,48 +41,89 @@ Status Scheduler::Check(SequenceRequest& request) const {
   }
   if (request.max_tokens == 0) request.max_tokens = kDefaultMaxTokens;
   request.max_tokens = std::min(request.max_tokens, context_ - prompt);
-  if (engine::KvBlocksFor(prompt + request.max_tokens) > pool_.total_blocks()) {
-    return OutOfRange("a prompt of " + std::to_string(prompt) + " tokens with an answer of up to " +
+  CONCLAVE_RETURN_IF_ERROR(engine::Validate(request.sampling, vocabulary_));
+  return CheckAnswers(request);
+}
+
+/// Whether its answers fit in beside nobody, and have ids that nothing else of the stream has.
+Status Scheduler::CheckAnswers(const SequenceRequest& request) const {
+  if (request.answers() > kMostAnswers) {
+    return InvalidArgument("a request for " + std::to_string(request.answers()) + " answers; at most " +
+                           std::to_string(kMostAnswers) + " are allowed");
+  }
+  if (request.answers() > 1 && request.answers() > limits_.running_sequences) {
+    return OutOfRange(std::to_string(request.answers()) + " answers to one prompt never run beside one " +
+                      "another among " + std::to_string(limits_.running_sequences) +
+                      " sequences; ask for fewer or raise limits.running_sequences");
+  }
+  if (BlocksFor(request) > pool_.total_blocks()) {
+    const std::string answers = request.answers() == 1
+                                    ? "an answer of up to "
+                                    : std::to_string(request.answers()) + " answers, each of up to ";
+    return OutOfRange("a prompt of " + std::to_string(request.prompt_tokens()) + " tokens with " + answers +
                       std::to_string(request.max_tokens) + " never fits into the key-value cache of " +
                       std::to_string(pool_.total_blocks() * engine::kKvBlockTokens) +
                       " tokens; ask for fewer tokens or raise limits.kv_bytes");
   }
-  return engine::Validate(request.sampling, vocabulary_);
+  std::vector<uint64_t> ids = {request.id};
+  for (const FurtherAnswer& answer : request.further) ids.push_back(answer.id);
+  for (auto id = ids.begin(); id != ids.end(); ++id) {
+    auto has = [&](const SequenceRequest& other) { return other.Has(request.sink.get(), *id); };
+    const bool taken =
+        std::find(ids.begin(), id, *id) != id || std::any_of(queue_.begin(), queue_.end(), has) ||
+        std::any_of(running_.begin(), running_.end(), [&](const auto& s) { return has(s->request); });
+    if (taken) return AlreadyExists("the stream already has a sequence " + std::to_string(*id));
+  }
+  return Status::Ok();
+}
+
+void Scheduler::CountQueued(const SequenceRequest& request, int64_t sign) {
+  queued_sequences_ += sign * request.answers();
+  queued_tokens_ += sign * request.tokens();
 }
 
 Status Scheduler::Admit(SequenceRequest request) {
   CONCLAVE_RETURN_IF_ERROR(Check(request));
-  auto same = [&](const SequenceRequest& other) {
-    return other.sink == request.sink && other.id == request.id;
-  };
-  const bool taken =
-      std::any_of(queue_.begin(), queue_.end(), same) ||
-      std::any_of(running_.begin(), running_.end(), [&](const auto& s) { return same(s->request); });
-  if (taken) return AlreadyExists("the stream already has a sequence " + std::to_string(request.id));
-  const int64_t cost = PromptTokens(request) + request.max_tokens;
-  const bool full = static_cast<int64_t>(queue_.size()) >= limits_.queued_sequences ||
-                    (!queue_.empty() && queued_tokens_ + cost > limits_.queued_tokens);
+  // One request alone may be larger than the whole queue: it then waits alone.
+  const bool full = queued_sequences_ >= limits_.queued_sequences ||
+                    (!queue_.empty() && (queued_sequences_ + request.answers() > limits_.queued_sequences ||
+                                         queued_tokens_ + request.tokens() > limits_.queued_tokens));
   if (full) {
-    return ResourceExhausted("the decoder's queue is full: " + std::to_string(queue_.size()) +
+    return ResourceExhausted("the decoder's queue is full: " + std::to_string(queued_sequences_) +
                              " sequences, " + std::to_string(queued_tokens_) + " tokens; try again later")
         .WithRetryAfterMs(kRetryAfterMs);
   }
-  queued_tokens_ += cost;
+  CountQueued(request, 1);
   queue_.push_back(std::move(request));
   return Status::Ok();
 }
 
+/// Whether the sequence was waiting.
+bool Scheduler::CancelQueued(const EventSink* sink, uint64_t id) {
+  const auto found = std::find_if(queue_.begin(), queue_.end(),
+                                  [&](const SequenceRequest& request) { return request.Has(sink, id); });
+  if (found == queue_.end()) return false;
+  uint64_t seed = found->sampling.seed;
+  for (const FurtherAnswer& answer : found->further) {
+    if (answer.id == id) seed = answer.seed;
+  }
+  Emit(found->sink,
+       {.sequence_id = id,
+        .end = SequenceEnd{
+            .reason = FinishReason::kCancelled, .prompt_tokens = found->prompt_tokens(), .seed = seed}});
+  CountQueued(*found, -1);
+  if (found->answers() == 1) {
+    queue_.erase(found);
+  } else {
+    found->Drop(id);
+    CountQueued(*found, 1);
+  }
+  return true;
+}
+
 void Scheduler::Cancel(const EventSink* sink, uint64_t id) {
   no_room_for_.reset();
-  for (auto it = queue_.begin(); it != queue_.end(); ++it) {
-    if (it->sink.get() != sink || it->id != id) continue;
-    queued_tokens_ -= PromptTokens(*it) + it->max_tokens;
-    SequenceEnd end{
-        .reason = FinishReason::kCancelled, .prompt_tokens = PromptTokens(*it), .seed = it->sampling.seed};
-    Emit(it->sink, {.sequence_id = id, .end = end});
-    queue_.erase(it);
-    break;
-  }
+  if (CancelQueued(sink, id)) return Flush();
   for (const auto& sequence : running_) {
     if (sequence->request.sink.get() != sink || sequence->request.id != id) continue;
     Finish(*sequence, {.reason = FinishReason::kCancelled}, Clock::now());
@@ -98,7 +137,7 @@ void Scheduler::CancelAll(const EventSink* sink) {
   no_room_for_.reset();
   std::erase_if(queue_, [&](const SequenceRequest& request) {
     if (request.sink.get() != sink) return false;
-    queued_tokens_ -= PromptTokens(request) + request.max_tokens;
+    CountQueued(request, -1);
     return true;
   });
   for (const auto& sequence : running_) {
@@ -114,7 +153,7 @@ SchedulerStatus Scheduler::Snapshot() const {
                                     [&](const auto& s) { return paused_.Contains(s->request.sink); });
   return {.running = static_cast<int64_t>(running_.size()),
           .paused = static_cast<int64_t>(paused),
-          .queued = static_cast<int64_t>(queue_.size()),
+          .queued = queued_sequences_,
           .queued_tokens = queued_tokens_,
           .kv_bytes_used = pool_.used_bytes(),
           .kv_bytes_total = pool_.total_bytes(),
@@ -148,7 +187,8 @@ void Scheduler::AskStreams(Clock::time_point now) {
 bool Scheduler::ShouldWait(const SequenceRequest& request) const {
   if (paused_.Contains(request.sink)) return true;
   return std::any_of(running_.begin(), running_.end(), [&](const auto& sequence) {
-    return !paused_.Contains(sequence->request.sink) && prefixes_.Prepares(*sequence, request);
+    const bool computes = sequence->prompt_from == nullptr && !paused_.Contains(sequence->request.sink);
+    return computes && prefixes_.Prepares(*sequence, request);
   });
 }
 
@@ -174,20 +214,35 @@ void Scheduler::Join(Clock::time_point now) {
     }
     const std::pair<const EventSink*, uint64_t> name(next->sink.get(), next->id);
     if (no_room_for_ == name) return;
-    const int64_t longest = PromptTokens(*next) + next->max_tokens;
-    engine::KvSequence cache(pool_);
-    if (!prefixes_.Place(*next, cache)) {
+    const bool crowded = static_cast<int64_t>(running_.size()) + next->answers() > limits_.running_sequences;
+    if (crowded) return;
+    std::vector<engine::KvSequence> places = prefixes_.Place(*next);
+    if (places.empty()) {
       no_room_for_ = name;
       return;
     }
-    auto sequence = std::make_unique<Sequence>(std::move(*next), std::move(cache), limits_.draft_tokens);
-    queued_tokens_ -= longest;
+    CountQueued(*next, -1);
+    SequenceRequest request = std::move(*next);
     next = queue_.erase(next);
-    sequence->started = now;
-    totals_.cached_prompt_tokens += sequence->cached_prompt_tokens;
-    prefixes_.StartLoad(*sequence);
-    running_.push_back(std::move(sequence));
+    Run(std::move(request), std::move(places), now);
   }
+}
+
+/// Starts a request's sequences; all but the first wait for the prompt that it computes.
+void Scheduler::Run(SequenceRequest request, std::vector<engine::KvSequence> places, Clock::time_point now) {
+  const std::vector<FurtherAnswer> further = std::exchange(request.further, {});
+  Sequence* first = nullptr;
+  for (size_t i = 0; i < places.size(); ++i) {
+    SequenceRequest one = i == 0 ? request : request.ForFurther(further[i - 1]);
+    running_.push_back(
+        std::make_unique<Sequence>(std::move(one), std::move(places[i]), limits_.draft_tokens));
+    Sequence& sequence = *running_.back();
+    sequence.started = now;
+    sequence.prompt_from = first;
+    if (i == 0) first = &sequence;
+  }
+  totals_.cached_prompt_tokens += first->cached_prompt_tokens;
+  prefixes_.StartLoad(*first);
 }
 
 std::span<const engine::SequenceStep> Scheduler::Plan(Clock::time_point now) {
@@ -235,8 +290,8 @@ void Scheduler::Guess(Sequence& sequence, int64_t most) const {
 void Scheduler::PlanPrompts(int64_t& budget) {
   for (const auto& sequence : running_) {
     if (budget == 0) break;
-    if (!sequence->InPrompt() || sequence->load != nullptr || paused_.Contains(sequence->request.sink))
-      continue;
+    if (!sequence->InPrompt() || sequence->load != nullptr || sequence->prompt_from != nullptr) continue;
+    if (paused_.Contains(sequence->request.sink)) continue;
     const int64_t left = sequence->PromptLeft();
     const int64_t count = std::min(left, budget);
     const int32_t* first = sequence->request.prompt.data() + sequence->cache.length();
@@ -244,8 +299,16 @@ void Scheduler::PlanPrompts(int64_t& budget) {
                      .tokens = {first, static_cast<size_t>(count)},
                      .logits_rows = count == left ? 1 : 0});
     planned_sequences_.push_back(sequence.get());
-    if (count == left) sampled_sequences_.push_back(sequence.get());
+    if (count == left) AddFirstSampled(*sequence);
     budget -= count;
+  }
+}
+
+/// A prompt's last chunk: all answers to it draw their first token.
+void Scheduler::AddFirstSampled(Sequence& sequence) {
+  sampled_sequences_.push_back(&sequence);
+  for (const auto& other : running_) {
+    if (other->prompt_from == &sequence) sampled_sequences_.push_back(other.get());
   }
 }
 
@@ -262,9 +325,33 @@ void Scheduler::Complete(std::vector<SampledTokens> sampled, Clock::time_point n
   }
   totals_.prompt_tokens += prompt_tokens;
   pacer_.Learn(answers, prompt_tokens, std::chrono::duration<double>(now - planned_).count());
+  for (Sequence* sequence : sampled_sequences_) TakeOverPrompt(*sequence);
   for (size_t i = 0; i < sampled.size(); ++i) Take(*sampled_sequences_[i], std::move(sampled[i]), now);
   RemoveEnded();
   Flush();
+}
+
+/// Goes on from the prompt that another sequence has computed.
+void Scheduler::TakeOverPrompt(Sequence& sequence) {
+  if (sequence.prompt_from == nullptr) return;
+  sequence.cache.Fork(sequence.prompt_from->cache);
+  sequence.prompt_from = nullptr;
+  sequence.cached_prompt_tokens = sequence.request.prompt_tokens();
+  totals_.cached_prompt_tokens += sequence.cached_prompt_tokens;
+}
+
+/// Ends before its prompt is computed: the first of those that wait for it goes on with what there is of it.
+void Scheduler::HandOverPrompt(Sequence& sequence) {
+  Sequence* heir = nullptr;
+  for (const auto& other : running_) {
+    if (other->prompt_from != &sequence) continue;
+    other->prompt_from = heir;
+    if (heir != nullptr) continue;
+    heir = other.get();
+    heir->cache.Swap(sequence.cache);
+    heir->load = std::move(sequence.load);
+    heir->cached_prompt_tokens = sequence.cached_prompt_tokens;
+  }
 }
 
 void Scheduler::Take(Sequence& sequence, SampledTokens sampled, Clock::time_point now) {
@@ -301,13 +388,17 @@ void Scheduler::Take(Sequence& sequence, SampledTokens sampled, Clock::time_poin
 
 void Scheduler::Fail(const Status& error) {
   const auto now = Clock::now();
-  for (Sequence* sequence : planned_sequences_) Finish(*sequence, {.error = error}, now);
+  const std::set<const Sequence*> failed(planned_sequences_.begin(), planned_sequences_.end());
+  for (const auto& sequence : running_) {
+    const bool fails = failed.contains(sequence.get()) || failed.contains(sequence->prompt_from);
+    if (fails) Finish(*sequence, {.error = error}, now);
+  }
   RemoveEnded();
   Flush();
 }
 
 void Scheduler::Finish(Sequence& sequence, SequenceEnd end, Clock::time_point now) {
-  end.prompt_tokens = PromptTokens(sequence.request);
+  end.prompt_tokens = sequence.request.prompt_tokens();
   end.completion_tokens = sequence.completion_tokens();
   end.cached_prompt_tokens = sequence.cached_prompt_tokens;
   end.seed = sequence.request.sampling.seed;
@@ -315,7 +406,10 @@ void Scheduler::Finish(Sequence& sequence, SequenceEnd end, Clock::time_point no
     end.prompt_us = MicrosBetween(sequence.started, sequence.first_token);
     end.decode_us = MicrosBetween(sequence.first_token, now);
   }
-  if (end.error.ok()) prefixes_.Keep(sequence);
+  if (end.error.ok()) {
+    prefixes_.Keep(sequence);
+    HandOverPrompt(sequence);
+  }
   Emit(sequence.request.sink, {.sequence_id = sequence.request.id, .end = std::move(end)});
   ended_.push_back(&sequence);
 }

@@ -19,8 +19,9 @@ namespace conclave::decoder {
 
 /// Tokens since the start.
 struct WorkTotals {
-  int64_t prompt_tokens = 0;         ///< computed
-  int64_t cached_prompt_tokens = 0;  ///< taken from the prefix cache, in memory or on disk
+  int64_t prompt_tokens = 0;  ///< computed
+  /// Taken from the prefix cache, in memory or on disk, or from another answer's sequence.
+  int64_t cached_prompt_tokens = 0;
   int64_t completion_tokens = 0;
   int64_t draft_tokens = 0;  ///< guessed
   int64_t accepted_draft_tokens = 0;
@@ -47,6 +48,10 @@ struct SchedulerStatus {
 /// A sequence whose prompt the disk continues joins at once, and is left out of the steps until its blocks
 /// have come, kLongestDiskLoadMs at most; HasWork says so meanwhile, and Plan takes them in.
 ///
+/// The answers of one request join together, with room for all of them, so that none waits for room that
+/// another holds. The first computes the prompt; then each draws its first token from the same logits and
+/// goes on in a sequence of its own (docs/decisions/0014).
+///
 /// The sequences of a stream that is not ready for more are left out of the steps: they keep their place in
 /// the cache, cost nothing, and hold up nobody who waits behind them. A pause never changes what a sequence
 /// computes. One that lasts DecoderLimits::longest_pause_ms ends the stream with RESOURCE_EXHAUSTED, so that
@@ -58,9 +63,10 @@ class Scheduler {
   Scheduler(const DecoderLimits& limits, engine::KvPool& pool, int64_t vocabulary, int64_t context,
             std::string model_hash = {}, std::shared_ptr<KvDiskTier> disk = nullptr);
 
-  /// Takes a sequence in. Errors: INVALID_ARGUMENT (empty prompt, a token outside the vocabulary, a sampling
-  /// parameter outside its range, a prompt longer than the context), ALREADY_EXISTS (the stream uses that
-  /// id), RESOURCE_EXHAUSTED (queue full, or it can never fit into the cache).
+  /// Takes a request's sequences in, all or none. Errors: INVALID_ARGUMENT (empty prompt, a token outside the
+  /// vocabulary, a sampling parameter outside its range, too many answers), OUT_OF_RANGE (a prompt longer
+  /// than the context; it can never fit into the cache or among the running ones), ALREADY_EXISTS (the stream
+  /// uses one of the ids), RESOURCE_EXHAUSTED (queue full).
   Status Admit(SequenceRequest request);
 
   /// Ends one sequence of a stream, or all of them; they cost nothing from the next step on. The stream is
@@ -93,18 +99,26 @@ class Scheduler {
   void Fail(const Status& error);
 
   /// The sequences that the planned step samples for, in the order of the rows of logits; each has one row
-  /// and one for each of its drafts.
+  /// and one for each of its drafts. One with `prompt_from` has no row of its own: it stands behind that
+  /// sequence and samples from the same logits.
   const std::vector<Sequence*>& sampled_sequences() const { return sampled_sequences_; }
 
  private:
   using Running = std::list<std::unique_ptr<Sequence>>;
 
   Status Check(SequenceRequest& request) const;
+  Status CheckAnswers(const SequenceRequest& request) const;
+  bool CancelQueued(const EventSink* sink, uint64_t id);
+  void CountQueued(const SequenceRequest& request, int64_t sign);
   void AskStreams(Clock::time_point now);
   void FinishLoads(Clock::time_point now);
   void Join(Clock::time_point now);
+  void Run(SequenceRequest request, std::vector<engine::KvSequence> places, Clock::time_point now);
+  void TakeOverPrompt(Sequence& sequence);
+  void HandOverPrompt(Sequence& sequence);
   void PlanAnswers(int64_t& budget);
   void PlanPrompts(int64_t& budget);
+  void AddFirstSampled(Sequence& sequence);
   void Guess(Sequence& sequence, int64_t most) const;
   void Take(Sequence& sequence, SampledTokens sampled, Clock::time_point now);
   bool ShouldWait(const SequenceRequest& request) const;
@@ -121,6 +135,7 @@ class Scheduler {
   int64_t context_;
 
   std::deque<SequenceRequest> queue_;
+  int64_t queued_sequences_ = 0;
   int64_t queued_tokens_ = 0;
   Running running_;
   /// The request that there was no room for, until something ends; its prompt need not be looked up again.

@@ -48,14 +48,18 @@ void SchedulerActor::on_exit() {
 
 void SchedulerActor::Admit(SequenceRequest request) {
   const auto sink = request.sink;
-  const uint64_t id = request.id;
-  const auto prompt_tokens = static_cast<int64_t>(request.prompt.size());
+  const int64_t prompt_tokens = request.prompt_tokens();
+  std::vector<uint64_t> ids = {request.id};
+  for (const FurtherAnswer& answer : request.further) ids.push_back(answer.id);
   const Status status = draining_ ? Unavailable("the decoder is shutting down; try another one")
                                   : scheduler_->Admit(std::move(request));
   if (status.ok()) return;
-  SequenceEvent refused{.sequence_id = id};
-  refused.end = SequenceEnd{.error = status, .prompt_tokens = prompt_tokens};
-  sink->Deliver({std::move(refused)});
+  std::vector<SequenceEvent> refused;
+  for (const uint64_t id : ids) {
+    refused.push_back(
+        {.sequence_id = id, .end = SequenceEnd{.error = status, .prompt_tokens = prompt_tokens}});
+  }
+  sink->Deliver(std::move(refused));
 }
 
 void SchedulerActor::ScheduleStep() {

@@ -54,7 +54,14 @@ class EventSink {
   virtual void Abort(Status error) = 0;
 };
 
-/// A sequence as a client asked for it. `sink` and `id` together name it.
+/// Another answer to the same prompt.
+struct FurtherAnswer {
+  uint64_t id = 0;
+  uint64_t seed = 0;
+};
+
+/// A sequence as a client asked for it. `sink` and `id` together name it. With further answers it is several,
+/// which differ in their ids and seeds, and whose prompt is computed once.
 struct SequenceRequest {
   std::shared_ptr<EventSink> sink;
   uint64_t id = 0;
@@ -65,6 +72,17 @@ struct SequenceRequest {
   bool ignore_end = false;
   std::string request_id;
   std::string tenant;
+  std::vector<FurtherAnswer> further;
+
+  int64_t answers() const { return 1 + static_cast<int64_t>(further.size()); }
+  int64_t prompt_tokens() const { return static_cast<int64_t>(prompt.size()); }
+  /// All that it may come to; known once `max_tokens` is.
+  int64_t tokens() const { return prompt_tokens() + answers() * max_tokens; }
+  bool Has(const EventSink* stream, uint64_t answer) const;
+  /// The request for one of the further answers alone.
+  SequenceRequest ForFurther(const FurtherAnswer& answer) const;
+  /// Takes out one of its several answers.
+  void Drop(uint64_t answer);
 };
 
 /// What a step made of one sequence: the tokens that follow its last one, more than one when guesses came
@@ -96,6 +114,8 @@ struct Sequence {
   std::vector<int32_t> next_tokens;
   std::vector<int32_t> answer;
   int64_t cached_prompt_tokens = 0;
+  /// The sequence that computes the prompt for this one too, which has room for the rest alone until then.
+  Sequence* prompt_from = nullptr;
   engine::PromptLookup lookup;
   engine::DraftBudget draft_budget;
   Clock::time_point started;

@@ -1,5 +1,6 @@
 #include "services/decoder/step_runner.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace conclave::decoder {
@@ -25,6 +26,34 @@ SampledTokens Sample(Sequence& sequence, float* logits, int64_t vocabulary) {
   return sampled;
 }
 
+/// Where each sequence's rows of logits begin: in the order in which the model makes them, and copies, for
+/// sequences without rows of their own, behind all. Returns how many rows that are.
+int64_t PlaceRows(const std::vector<Sequence*>& sequences, std::vector<int64_t>& first_rows) {
+  int64_t rows = 0;
+  first_rows.resize(sequences.size());
+  for (const bool copies : {false, true}) {
+    for (size_t i = 0; i < sequences.size(); ++i) {
+      if ((sequences[i]->prompt_from != nullptr) != copies) continue;
+      first_rows[i] = rows;
+      rows += 1 + static_cast<int64_t>(sequences[i]->Drafts().size());
+    }
+  }
+  return rows;
+}
+
+/// Every sampler needs a row of its own to work on.
+void CopySharedRows(const std::vector<Sequence*>& sequences, const std::vector<int64_t>& first_rows,
+                    int64_t vocabulary, float* logits) {
+  int64_t own = 0;
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    if (sequences[i]->prompt_from == nullptr) {
+      own = first_rows[i];
+    } else {
+      std::copy_n(logits + own * vocabulary, vocabulary, logits + first_rows[i] * vocabulary);
+    }
+  }
+}
+
 }  // namespace
 
 StepRunner::StepRunner(std::unique_ptr<engine::Transformer> model,
@@ -38,11 +67,7 @@ bool StepRunner::RunStep(Scheduler& scheduler, const std::function<Clock::time_p
   const std::vector<Sequence*>& sequences = scheduler.sampled_sequences();
   const int64_t vocabulary = architecture().vocabulary;
   std::vector<int64_t> first_rows;
-  int64_t rows = 0;
-  for (const Sequence* sequence : sequences) {
-    first_rows.push_back(rows);
-    rows += 1 + static_cast<int64_t>(sequence->Drafts().size());
-  }
+  const int64_t rows = PlaceRows(sequences, first_rows);
   if (logits_.size() < static_cast<size_t>(rows * vocabulary)) logits_.resize(rows * vocabulary);
 
   const Status status = model_->Forward(steps, *feed_forward_, *pool_, logits_.data());
@@ -50,6 +75,7 @@ bool StepRunner::RunStep(Scheduler& scheduler, const std::function<Clock::time_p
     scheduler.Fail(status);
     return true;
   }
+  CopySharedRows(sequences, first_rows, vocabulary, logits_.data());
   std::vector<SampledTokens> sampled(sequences.size());
   pool_->ParallelFor(static_cast<int64_t>(sequences.size()), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {

@@ -80,6 +80,12 @@ Result<SequenceRequest> FromWire(const v1::AdmitSequence& wire, const v1::Sampli
   if (wire.sampling().has_max_tokens() && wire.sampling().max_tokens() == 0) {
     return InvalidArgument("max_tokens is 0; ask for at least one token");
   }
+  if (wire.further_answers_size() >= kMostAnswers) {
+    return InvalidArgument("more than " + std::to_string(kMostAnswers - 1) + " further answers");
+  }
+  for (const v1::FurtherAnswer& answer : wire.further_answers()) {
+    request.further.push_back({.id = answer.sequence_id(), .seed = answer.seed()});
+  }
   request.sink = std::move(sink);
   request.id = wire.sequence_id();
   request.prompt.assign(wire.prompt_token_ids().begin(), wire.prompt_token_ids().end());

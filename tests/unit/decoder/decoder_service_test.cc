@@ -139,6 +139,46 @@ TEST_F(DecoderServiceTest, StatusSaysWhatIsLoadedAndHowBusyItIs) {
   EXPECT_GT(busy.kv_bytes_used(), 0u);
 }
 
+TEST_F(DecoderServiceTest, AnswersToOnePromptComeEachByItsIdAndTheirPromptIsComputedOnce) {
+  GenerateClient client(*stub_);
+  v1::AdmitSequence sequence = Sequence(1, std::vector<int32_t>(45, 3), 6);
+  sequence.mutable_sampling()->set_seed(11);
+  for (uint64_t i = 1; i <= 2; ++i) {
+    v1::FurtherAnswer& answer = *sequence.add_further_answers();
+    answer.set_sequence_id(1 + i);
+    answer.set_seed(11 + i);
+  }
+  client.Admit(sequence);
+  for (uint64_t id = 1; id <= 3; ++id) {
+    const Heard& heard = client.UntilEnd(id);
+    EXPECT_EQ(heard.tokens.size(), 6u);
+    EXPECT_EQ(heard.end.seed(), 10 + id);
+    EXPECT_EQ(heard.end.usage().prompt_tokens(), 45u);
+    EXPECT_EQ(heard.end.usage().cached_prompt_tokens(), id == 1 ? 0u : 45u);
+  }
+}
+
+TEST_F(DecoderServiceTest, RefusalReachesEveryAnswer) {
+  GenerateClient client(*stub_);
+  v1::AdmitSequence sequence = Sequence(1, {1, 2}, 6);
+  sequence.add_further_answers()->set_sequence_id(2);
+  for (const char* wrong : {"the parameters", "the prompt"}) {
+    v1::AdmitSequence refused = sequence;
+    if (wrong == std::string("the prompt")) {
+      refused.set_sequence_id(3);
+      refused.mutable_further_answers(0)->set_sequence_id(4);
+      refused.set_prompt_token_ids(0, -1);
+    } else {
+      refused.mutable_sampling()->set_max_tokens(0);
+    }
+    client.Admit(refused);
+    for (const uint64_t id : {refused.sequence_id(), refused.further_answers(0).sequence_id()}) {
+      EXPECT_EQ(client.UntilEnd(id).end.error_code(), static_cast<int>(grpc::StatusCode::INVALID_ARGUMENT))
+          << wrong << " of " << id;
+    }
+  }
+}
+
 TEST_F(DecoderServiceTest, StatusCountsWhatWasCachedAndWhatWasGuessed) {
   Restart({.prefix_cache_bytes = 1 << 20, .draft_tokens = 4});
   GenerateClient client(*stub_);

@@ -72,6 +72,24 @@ TEST(WireTest, SequenceIsTakenWhole) {
   EXPECT_TRUE(request->ignore_end);
   EXPECT_EQ(request->request_id, "r");
   EXPECT_EQ(request->tenant, "t");
+  EXPECT_EQ(request->answers(), 1);
+}
+
+TEST(WireTest, FurtherAnswersAreTakenUpToTheirBound) {
+  v1::AdmitSequence wire;
+  wire.mutable_sampling()->set_seed(7);
+  for (int64_t i = 1; i < kMostAnswers; ++i) {
+    v1::FurtherAnswer& answer = *wire.add_further_answers();
+    answer.set_sequence_id(static_cast<uint64_t>(100 + i));
+    answer.set_seed(static_cast<uint64_t>(7 + i));
+  }
+  const auto request = FromWire(wire, {}, nullptr);
+  ASSERT_TRUE(request.ok());
+  EXPECT_EQ(request->answers(), kMostAnswers);
+  EXPECT_EQ(request->further[2].id, 103u);
+  EXPECT_EQ(request->further[2].seed, 10u);
+  wire.add_further_answers();
+  EXPECT_EQ(FromWire(wire, {}, nullptr).status().code(), StatusCode::kInvalidArgument);
 }
 
 TEST(WireTest, RefusesWhatIsTooMuchOrNothing) {
