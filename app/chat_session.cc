@@ -64,9 +64,10 @@ Result<Answer> ChatSession::Ask(const std::string& text, size_t left_out, const 
 
   grpc::ClientContext context;
   interrupts.SetAction([&context] { context.TryCancel(); });
-  auto answer = AskChat(*router_, context, request, on_text);
+  auto answers = AskChat(*router_, context, request, on_text);
   interrupts.SetAction({});
-  return answer;
+  if (!answers.ok()) return answers.status();
+  return std::move(answers->front());
 }
 
 Result<std::string> ChatSession::RateLast(bool good) {

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <iostream>
+#include <limits>
 #include <memory>
 
 #include <nlohmann/json.hpp>
@@ -21,31 +23,70 @@ struct GenerateFlags {
   std::string prompt_token_ids;
   std::string system;
   bool raw = false;
+  uint64_t answers = 1;
 };
 
 nlohmann::json ToJson(const Answer& answer, bool with_logprobs) {
   nlohmann::json object = {
       {"text", answer.text},
-      {"prompt_token_ids", std::vector<int32_t>(answer.started.prompt_token_ids().begin(),
-                                                answer.started.prompt_token_ids().end())},
       {"token_ids", answer.token_ids},
       {"finish_reason", FinishReasonName(answer.finished.finish_reason())},
       {"prompt_tokens_per_s", answer.finished.prompt_tokens_per_s()},
       {"tokens_per_s", answer.finished.tokens_per_s()},
       {"time_to_first_token_ms", answer.finished.time_to_first_token_ms()},
       {"seed", answer.finished.seed()},
-      {"model", answer.started.model().name()},
-      {"model_hash", answer.started.model().model_hash()},
   };
   if (with_logprobs) object["logprobs"] = LogprobsJson(answer);
   return object;
 }
 
-Result<Answer> Ask(const GenerateFlags& flags, Connection& connection) {
+/// What all answers have in common.
+void AddRequest(const v1::AnswerStarted& started, nlohmann::json& object) {
+  object["prompt_token_ids"] =
+      std::vector<int32_t>(started.prompt_token_ids().begin(), started.prompt_token_ids().end());
+  object["model"] = started.model().name();
+  object["model_hash"] = started.model().model_hash();
+}
+
+nlohmann::json ToJson(const std::vector<Answer>& answers, bool with_logprobs) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const Answer& answer : answers) {
+    if (!answer.error.ok()) {
+      list.push_back({{"error", answer.error.ToString()}});
+      continue;
+    }
+    nlohmann::json& entry = list.emplace_back(ToJson(answer, with_logprobs));
+    entry["response_id"] = answer.started.response_id();
+    entry["vote_token"] = answer.finished.vote_token();
+    entry["cached_prompt_tokens"] = answer.finished.usage().cached_prompt_tokens();
+  }
+  return {{"answers", std::move(list)}};
+}
+
+void Print(const std::vector<Answer>& answers, const GenerateFlags& flags) {
+  const bool with_logprobs = flags.sampling.logprobs.has_value();
+  if (flags.common.json) {
+    nlohmann::json object =
+        answers.size() == 1 ? ToJson(answers.front(), with_logprobs) : ToJson(answers, with_logprobs);
+    AddRequest(answers.front().started, object);
+    PrintLine(JsonLine(object));
+  } else if (answers.size() == 1) {
+    std::cout << std::endl;  // Its text was printed as it came.
+  } else {
+    for (size_t i = 0; i < answers.size(); ++i) {
+      if (!answers[i].error.ok()) continue;
+      std::cout << "--- answer " << i + 1 << ", seed " << answers[i].finished.seed() << "\n"
+                << answers[i].text << std::endl;
+    }
+  }
+}
+
+Result<std::vector<Answer>> Ask(const GenerateFlags& flags, Connection& connection) {
   const auto router = v1::RouterService::NewStub(connection.channel());
   grpc::ClientContext context;
   OnText on_text;
-  if (!flags.common.json) on_text = [](const std::string& text) { std::cout << text << std::flush; };
+  if (!flags.common.json && flags.answers == 1)
+    on_text = [](const std::string& text) { std::cout << text << std::flush; };
   if (!flags.raw && flags.prompt_token_ids.empty()) {
     v1::ChatRequest request;
     if (!flags.system.empty()) {
@@ -57,6 +98,7 @@ Result<Answer> Ask(const GenerateFlags& flags, Connection& connection) {
     message.set_role(v1::ROLE_USER);
     message.set_content(flags.prompt);
     *request.mutable_sampling() = flags.sampling.ToWire();
+    request.set_answers(static_cast<uint32_t>(flags.answers));
     return AskChat(*router, context, request, on_text);
   }
   v1::CompleteRequest request;
@@ -66,6 +108,7 @@ Result<Answer> Ask(const GenerateFlags& flags, Connection& connection) {
   }
   request.set_prompt(flags.prompt);
   *request.mutable_sampling() = flags.sampling.ToWire();
+  request.set_answers(static_cast<uint32_t>(flags.answers));
   return AskComplete(*router, context, request, on_text);
 }
 
@@ -75,13 +118,11 @@ Status Generate(const GenerateFlags& flags) {
   }
   CONCLAVE_ASSIGN_OR_RETURN(const auto connection,
                             Connection::Open(flags.common, Connection::Services::kGeneration));
-  CONCLAVE_ASSIGN_OR_RETURN(const Answer answer, Ask(flags, *connection));
-  if (flags.common.json) {
-    PrintLine(JsonLine(ToJson(answer, flags.sampling.logprobs.has_value())));
-  } else {
-    std::cout << std::endl;
-  }
-  return Status::Ok();
+  CONCLAVE_ASSIGN_OR_RETURN(const std::vector<Answer> answers, Ask(flags, *connection));
+  Print(answers, flags);
+  const auto failed = std::ranges::find_if(answers, [](const Answer& answer) { return !answer.error.ok(); });
+  if (failed == answers.end()) return Status::Ok();
+  return failed->error.Annotate("answer " + std::to_string(failed - answers.begin() + 1));
 }
 
 }  // namespace
@@ -100,6 +141,10 @@ void AddGenerateCommand(CLI::App& program, CommandRunner& chosen) {
   auto* system = command->add_option("--system", flags->system, "A system message in front of the prompt");
   auto* raw =
       command->add_flag("--raw", flags->raw, "Continue the prompt as it is, without the chat template");
+  command
+      ->add_option("--answers", flags->answers,
+                   "How many answers, at most 16 (default 1): each takes the seed after the one before")
+      ->check(WholeNumber(1, std::numeric_limits<uint32_t>::max()));
   system->excludes(tokens)->excludes(raw);
   command->footer(
       "Example: conclave generate --prompt \"Tell me a joke\" --max-tokens 64 --temperature 0 --json");

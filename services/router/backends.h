@@ -54,8 +54,10 @@ class Backends {
   /// The request no longer wants its turn, or has ended having used so many tokens.
   virtual void Release(const Ticket& ticket, int64_t used_tokens) = 0;
 
-  /// Starts a sequence; fills in its id, and returns it.
-  virtual uint64_t StartSequence(v1::AdmitSequence sequence, Callback<Result<v1::SequenceEvent>> event) = 0;
+  /// Starts a sequence and those of its further answers, one for each of `events`; fills in their ids, and
+  /// returns them in that order.
+  virtual std::vector<uint64_t> StartSequences(v1::AdmitSequence sequence,
+                                               std::vector<Callback<Result<v1::SequenceEvent>>> events) = 0;
   /// Nothing more is heard of the sequence; the decoder stops it if it still runs.
   virtual void EndSequence(uint64_t id, bool still_running) = 0;
 

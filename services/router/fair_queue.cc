@@ -27,13 +27,14 @@ Status FairQueue::Add(const Ticket& ticket) {
 }
 
 std::optional<Ticket> FairQueue::Next() {
-  if (running_requests() >= limits_.running_requests) return std::nullopt;
   Tenant* next = nullptr;
   for (auto& [name, tenant] : tenants_) {
     if (tenant.waiting.empty()) continue;
     if (next == nullptr || tenant.charged_tokens < next->charged_tokens) next = &tenant;
   }
   if (next == nullptr) return std::nullopt;
+  const int64_t together = running_answers_ + next->waiting.front().answers;
+  if (running_answers_ > 0 && together > limits_.running_answers) return std::nullopt;
   Ticket ticket = next->waiting.front();
   next->waiting.pop_front();
   virtual_time_ = std::max(virtual_time_, next->charged_tokens);
@@ -42,12 +43,14 @@ std::optional<Ticket> FairQueue::Next() {
   ++next->running;
   --queued_requests_;
   queued_tokens_ -= ticket.tokens;
+  running_answers_ = together;
   running_ids_.insert(ticket.id);
   return ticket;
 }
 
 void FairQueue::Finish(const Ticket& ticket, int64_t used_tokens) {
   if (running_ids_.erase(ticket.id) == 0) return;
+  running_answers_ -= ticket.answers;
   Tenant& tenant = tenants_[ticket.tenant];
   tenant.charged_tokens -= ticket.tokens - std::min(used_tokens, ticket.tokens);
   --tenant.running;

@@ -18,11 +18,12 @@ namespace conclave::router {
 struct Ticket {
   uint64_t id = 0;
   std::string tenant;
-  int64_t tokens = 0;  ///< what it may cost: prompt plus longest answer
+  int64_t tokens = 0;   ///< what it may cost: prompt plus longest answers
+  int64_t answers = 1;  ///< which run at once
 };
 
 struct FairQueueLimits {
-  int64_t running_requests = 64;
+  int64_t running_answers = 64;
   int64_t queued_requests = 256;
   int64_t queued_tokens = 1'000'000;
 };
@@ -40,7 +41,8 @@ class FairQueue {
   /// Errors: RESOURCE_EXHAUSTED with a retry hint when the queue is full by requests or by tokens.
   Status Add(const Ticket& ticket);
 
-  /// The next ticket, now counted as running; nothing when none waits or as many run as may.
+  /// The next ticket, now counted as running; nothing when none waits or its answers would be more than may
+  /// run beside those that do. A request whose answers alone are more than may runs beside no other.
   std::optional<Ticket> Next();
 
   /// A running request ended, having used `used_tokens` of the `ticket.tokens` it was charged with. A ticket
@@ -72,6 +74,7 @@ class FairQueue {
   int64_t virtual_time_ = 0;                        ///< the smallest counter that was served last
   int64_t queued_requests_ = 0;
   int64_t queued_tokens_ = 0;
+  int64_t running_answers_ = 0;
   std::unordered_set<uint64_t> running_ids_;
 };
 

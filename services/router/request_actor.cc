@@ -38,16 +38,26 @@ RequestActor::RequestActor(caf::actor_config& config, std::shared_ptr<Backends> 
       call_(std::move(call)),
       plan_(std::move(plan)),
       started_(Clock::now()),
-      response_id_(platform::RandomId()),
-      answer_(plan_.sampling) {
-  // Chosen here, so that it is known however the answer ends.
+      answers_(plan_.answers, AnswerProgress(plan_.sampling)) {
+  // Chosen here, so that they are known however the answers end.
   if (!plan_.sampling.has_seed()) plan_.sampling.set_seed(RandomSeed());
+  for (size_t i = 0; i < answers_.size(); ++i) {
+    answers_[i].response_id = platform::RandomId();
+    answers_[i].seed = plan_.sampling.seed() + i;
+  }
 }
 
 template <typename Message, typename T>
 std::function<void(T)> RequestActor::Send() {
   return [self = caf::actor_cast<caf::actor>(this)](T value) {
     caf::anon_send(self, Message{std::move(value)});
+  };
+}
+
+template <typename Message, typename T>
+std::function<void(T)> RequestActor::SendOf(size_t answer) {
+  return [self = caf::actor_cast<caf::actor>(this), answer](T value) {
+    caf::anon_send(self, Message{answer, std::move(value)});
   };
 }
 
@@ -63,7 +73,7 @@ caf::behavior RequestActor::make_behavior() {
       [this](const TextMade& message) { OnText(message); },
       [this](const SessionSaved& message) {
         if (!message.status.ok()) return Fail(message.status.Annotate("the session could not be stored"));
-        RecordAnswer();
+        RecordAnswer(0);
       },
       [this](const AnswerRecorded& message) { OnRecorded(message); },
       [this](const ClientGone&) { quit(); },
@@ -71,11 +81,13 @@ caf::behavior RequestActor::make_behavior() {
 }
 
 void RequestActor::on_exit() {
-  if (text_open_) backends_->EndText(text_id_, true);
-  StopDecoding();
-  if (ticket_.has_value()) {
-    backends_->Release(*ticket_, static_cast<int64_t>(prompt_.size() + answer_.token_ids().size()));
+  size_t used_tokens = prompt_.size();
+  for (AnswerProgress& answer : answers_) {
+    StopText(answer);
+    StopDecoding(answer);
+    used_tokens += answer.text.token_ids().size();
   }
+  if (ticket_.has_value()) backends_->Release(*ticket_, static_cast<int64_t>(used_tokens));
   // A service may keep a callback, which holds this actor, for as long as it lives itself.
   backends_.reset();
   sink_.reset();
@@ -168,13 +180,19 @@ void RequestActor::OnPrompt(const PromptReady& message) {
                            " tokens; the model's context of " + std::to_string(model_.context_length) +
                            " leaves no room for an answer"));
   }
-  const int64_t wanted = plan_.sampling.max_tokens();
-  const auto prompt_tokens = static_cast<int64_t>(prompt_.size());
-  ticket_ =
-      Ticket{.id = id(),
-             .tenant = call_.tenant,
-             .tokens = prompt_tokens + std::min<int64_t>(wanted, model_.context_length - prompt_tokens)};
+  ticket_ = Ticket{.id = id(),
+                   .tenant = call_.tenant,
+                   .tokens = MostTokens(),
+                   .answers = static_cast<int64_t>(answers_.size())};
   backends_->Acquire(*ticket_, Send<TurnGranted, Status>());
+}
+
+/// The prompt and the longest answers.
+int64_t RequestActor::MostTokens() const {
+  const auto prompt = static_cast<int64_t>(prompt_.size());
+  const int64_t longest =
+      std::min<int64_t>(plan_.sampling.max_tokens(), static_cast<int64_t>(model_.context_length) - prompt);
+  return prompt + static_cast<int64_t>(answers_.size()) * longest;
 }
 
 void RequestActor::OnTurn(const TurnGranted& message) {
@@ -183,14 +201,24 @@ void RequestActor::OnTurn(const TurnGranted& message) {
     return Fail(message.status);
   }
   turn_ms_ = MillisSince(started_);
+  for (size_t i = 0; i < answers_.size(); ++i) TellStarted(i);
+  StartDecoding();
+}
+
+void RequestActor::TellStarted(size_t answer) {
   v1::AnswerStarted started;
-  started.set_response_id(response_id_);
+  started.set_answer(static_cast<uint32_t>(answer));
+  started.set_response_id(answers_[answer].response_id);
   *started.mutable_model() = model_.identity;
   started.set_prompt_tokens(static_cast<uint32_t>(prompt_.size()));
-  for (const v1::Passage& passage : passages_) *started.add_passages() = passage;
-  started.mutable_prompt_token_ids()->Add(prompt_.begin(), prompt_.end());
+  if (answer == 0) {
+    for (const v1::Passage& passage : passages_) *started.add_passages() = passage;
+    started.mutable_prompt_token_ids()->Add(prompt_.begin(), prompt_.end());
+  }
   sink_->Started(std::move(started));
+}
 
+void RequestActor::StartDecoding() {
   v1::AdmitSequence sequence;
   sequence.mutable_prompt_token_ids()->Add(prompt_.begin(), prompt_.end());
   *sequence.mutable_sampling() = plan_.sampling;
@@ -200,103 +228,124 @@ void RequestActor::OnTurn(const TurnGranted& message) {
   sequence.mutable_end_token_ids()->Add(model_.end_token_ids.begin(), model_.end_token_ids.end());
   sequence.set_request_id(call_.request_id);
   sequence.set_tenant(call_.tenant);
-  text_id_ = backends_->BeginText(Send<TextMade, Result<v1::DecodeResponse>>());
-  text_open_ = true;
-  decoding_ = true;
-  sequence_id_ = backends_->StartSequence(std::move(sequence), Send<TokensMade, Result<v1::SequenceEvent>>());
+  std::vector<Backends::Callback<Result<v1::SequenceEvent>>> events;
+  for (size_t i = 0; i < answers_.size(); ++i) {
+    AnswerProgress& answer = answers_[i];
+    if (i > 0) sequence.add_further_answers()->set_seed(answer.seed);
+    answer.text_id = backends_->BeginText(SendOf<TextMade, Result<v1::DecodeResponse>>(i));
+    answer.text_open = true;
+    answer.decoding = true;
+    events.push_back(SendOf<TokensMade, Result<v1::SequenceEvent>>(i));
+  }
+  const std::vector<uint64_t> ids = backends_->StartSequences(std::move(sequence), std::move(events));
+  for (size_t i = 0; i < answers_.size(); ++i) answers_[i].sequence_id = ids[i];
 }
 
 void RequestActor::OnTokens(const TokensMade& message) {
+  AnswerProgress& answer = answers_[message.answer];
+  if (answer.over) return;
   if (!message.event.ok()) {
-    decoding_ = false;
-    return Fail(message.event.status());
+    answer.decoding = false;
+    return FailAnswer(message.answer, message.event.status());
   }
-  if (answer_.stopped()) return;
+  if (answer.text.stopped()) return;
   const v1::SequenceEvent& event = *message.event;
-  if (!first_token_ms_.has_value()) first_token_ms_ = MillisSince(started_);
+  if (!answer.first_token_ms.has_value()) answer.first_token_ms = MillisSince(started_);
   if (event.has_end()) {
-    decoding_ = false;
-    backends_->EndSequence(sequence_id_, false);
-    end_ = event.end();
-    if (end_.error_code() != 0) return Fail(ErrorOf(end_));
+    answer.decoding = false;
+    backends_->EndSequence(answer.sequence_id, false);
+    answer.end = event.end();
+    if (answer.end.error_code() != 0) return FailAnswer(message.answer, ErrorOf(answer.end));
   }
-  unpushed_.push_back(event);
-  PushTokens();
+  answer.unpushed.push_back(event);
+  PushTokens(answer);
 }
 
 /// Part by part and never several as one: where a stop text ends the answer must not depend on who was slow.
-void RequestActor::PushTokens() {
-  while (!unpushed_.empty() && answer_.expected() < kMostPartsInFlight) {
-    const v1::SequenceEvent event = std::move(unpushed_.front());
-    unpushed_.pop_front();
-    answer_.Expect(event);
+void RequestActor::PushTokens(AnswerProgress& answer) {
+  while (!answer.unpushed.empty() && answer.text.expected() < kMostPartsInFlight) {
+    const v1::SequenceEvent event = std::move(answer.unpushed.front());
+    answer.unpushed.pop_front();
+    answer.text.Expect(event);
     std::vector<int32_t> tokens(event.token_ids().begin(), event.token_ids().end());
-    const bool ended_itself = event.has_end() && end_.finish_reason() == v1::FINISH_REASON_STOP;
+    const bool ended_itself = event.has_end() && answer.end.finish_reason() == v1::FINISH_REASON_STOP;
     if (ended_itself && !tokens.empty()) tokens.pop_back();  // The end token is not part of the text.
-    backends_->PushText(text_id_, tokens, event.has_end());
+    backends_->PushText(answer.text_id, tokens, event.has_end());
   }
 }
 
 void RequestActor::OnText(const TextMade& message) {
-  if (!text_open_) return;
+  AnswerProgress& answer = answers_[message.answer];
+  if (!answer.text_open) return;
   if (!message.part.ok()) {
-    text_open_ = false;
-    return Fail(message.part.status());
+    answer.text_open = false;
+    return FailAnswer(message.answer, message.part.status());
   }
-  v1::AnswerDelta delta = answer_.Take(message.part->text(), message.part->last());
+  v1::AnswerDelta delta = answer.text.Take(message.part->text(), message.part->last());
+  delta.set_answer(static_cast<uint32_t>(message.answer));
   if (!delta.text().empty() || delta.token_ids_size() > 0) sink_->Delta(std::move(delta));
-  if (!message.part->last() && !answer_.stopped()) return PushTokens();
-  text_open_ = false;
-  backends_->EndText(text_id_, !message.part->last());
-  if (answer_.stopped()) EndAtStopText();
-  SaveSession();
+  if (!message.part->last() && !answer.text.stopped()) return PushTokens(answer);
+  answer.text_open = false;
+  backends_->EndText(answer.text_id, !message.part->last());
+  if (answer.text.stopped()) EndAtStopText(answer);
+  SaveSession(message.answer);
 }
 
-void RequestActor::StopDecoding() {
-  if (!std::exchange(decoding_, false)) return;
-  backends_->EndSequence(sequence_id_, true);
+void RequestActor::StopDecoding(AnswerProgress& answer) {
+  if (!std::exchange(answer.decoding, false)) return;
+  backends_->EndSequence(answer.sequence_id, true);
+}
+
+void RequestActor::StopText(AnswerProgress& answer) {
+  if (!std::exchange(answer.text_open, false)) return;
+  backends_->EndText(answer.text_id, true);
 }
 
 /// The decoder goes on until it hears of it, so the answer's length and times are what was seen here.
-void RequestActor::EndAtStopText() {
-  StopDecoding();
-  end_.set_finish_reason(v1::FINISH_REASON_STOP);
-  const auto completion = static_cast<uint32_t>(answer_.token_ids().size());
-  end_.mutable_usage()->set_completion_tokens(completion);
-  end_.set_prompt_us(static_cast<uint64_t>((*first_token_ms_ - turn_ms_) * 1000.0));
-  end_.set_decode_us(static_cast<uint64_t>((MillisSince(started_) - *first_token_ms_) * 1000.0));
+void RequestActor::EndAtStopText(AnswerProgress& answer) {
+  StopDecoding(answer);
+  answer.end.set_finish_reason(v1::FINISH_REASON_STOP);
+  const auto completion = static_cast<uint32_t>(answer.text.token_ids().size());
+  answer.end.mutable_usage()->set_completion_tokens(completion);
+  answer.end.set_prompt_us(static_cast<uint64_t>((*answer.first_token_ms - turn_ms_) * 1000.0));
+  answer.end.set_decode_us(static_cast<uint64_t>((MillisSince(started_) - *answer.first_token_ms) * 1000.0));
 }
 
-void RequestActor::SaveSession() {
-  if (plan_.session_id.empty()) return RecordAnswer();
+/// With a session there is one answer (RequestPlan).
+void RequestActor::SaveSession(size_t answer) {
+  if (plan_.session_id.empty()) return RecordAnswer(answer);
   std::vector<v1::ChatMessage> turn = plan_.messages;
   turn.emplace_back().set_role(v1::ROLE_ASSISTANT);
-  turn.back().set_content(answer_.text());
+  turn.back().set_content(answers_[answer].text.text());
   backends_->AppendToSession(call_, plan_.session_id, std::move(turn), Send<SessionSaved, Status>());
 }
 
-void RequestActor::RecordAnswer() {
+void RequestActor::RecordAnswer(size_t answer) {
+  const AnswerProgress& made = answers_[answer];
   v1::RecordRequest record;
-  record.set_response_id(response_id_);
+  record.set_response_id(made.response_id);
   *record.mutable_model() = model_.identity;
   for (const auto& message : messages_) *record.add_messages() = message;
   if (!plan_.is_chat) record.set_prompt(plan_.prompt);
   record.mutable_prompt_token_ids()->Add(prompt_.begin(), prompt_.end());
-  record.mutable_token_ids()->Add(answer_.token_ids().begin(), answer_.token_ids().end());
-  record.set_text(answer_.text());
+  record.mutable_token_ids()->Add(made.text.token_ids().begin(), made.text.token_ids().end());
+  record.set_text(made.text.text());
   *record.mutable_sampling() = plan_.sampling;
-  record.set_seed(plan_.sampling.seed());
-  record.mutable_sampling_logprobs()->Add(answer_.logprobs().begin(), answer_.logprobs().end());
-  record.set_finish_reason(end_.finish_reason());
+  record.mutable_sampling()->set_seed(made.seed);
+  record.set_seed(made.seed);
+  record.mutable_sampling_logprobs()->Add(made.text.logprobs().begin(), made.text.logprobs().end());
+  record.set_finish_reason(made.end.finish_reason());
   record.set_tenant(call_.tenant);
   record.set_session_id(plan_.session_id);
   for (const v1::Passage& passage : passages_) record.add_sources(passage.source());
   record.set_created_ms(platform::NowMs());
-  backends_->Record(call_, std::move(record), Send<AnswerRecorded, Result<v1::RecordResponse>>());
+  backends_->Record(call_, std::move(record), SendOf<AnswerRecorded, Result<v1::RecordResponse>>(answer));
 }
 
 void RequestActor::OnRecorded(const AnswerRecorded& message) {
-  v1::AnswerFinished finished;
+  if (answers_[message.answer].over) return;
+  v1::AnswerFinished finished = FinishedOf(answers_[message.answer]);
+  finished.set_answer(static_cast<uint32_t>(message.answer));
   if (message.record.ok()) {
     finished.set_vote_token(message.record->vote_token());
   } else if (message.record.status().code() != StatusCode::kFailedPrecondition) {
@@ -304,18 +353,46 @@ void RequestActor::OnRecorded(const AnswerRecorded& message) {
     platform::LogWarning("router", "an answer could not be recorded, and cannot be rated",
                          {{"request_id", call_.request_id}, {"error", message.record.status().ToString()}});
   }
-  finished.set_finish_reason(end_.finish_reason());
-  *finished.mutable_usage() = end_.usage();
-  finished.mutable_usage()->set_prompt_tokens(static_cast<uint32_t>(prompt_.size()));
-  finished.mutable_usage()->set_completion_tokens(static_cast<uint32_t>(answer_.token_ids().size()));
-  finished.set_seed(plan_.sampling.seed());
-  finished.set_time_to_first_token_ms(first_token_ms_.value_or(0.0));
-  finished.set_prompt_tokens_per_s(PerSecond(
-      static_cast<double>(prompt_.size()) - static_cast<double>(end_.usage().cached_prompt_tokens()),
-      static_cast<double>(end_.prompt_us())));
-  finished.set_tokens_per_s(PerSecond(static_cast<double>(end_.usage().completion_tokens()) - 1.0,
-                                      static_cast<double>(end_.decode_us())));
   sink_->Finished(std::move(finished));
+  EndAnswer(message.answer);
+}
+
+v1::AnswerFinished RequestActor::FinishedOf(const AnswerProgress& answer) const {
+  const v1::SequenceEnd& end = answer.end;
+  v1::AnswerFinished finished;
+  finished.set_finish_reason(end.finish_reason());
+  *finished.mutable_usage() = end.usage();
+  finished.mutable_usage()->set_prompt_tokens(static_cast<uint32_t>(prompt_.size()));
+  finished.mutable_usage()->set_completion_tokens(static_cast<uint32_t>(answer.text.token_ids().size()));
+  finished.set_seed(answer.seed);
+  finished.set_time_to_first_token_ms(answer.first_token_ms.value_or(0.0));
+  finished.set_prompt_tokens_per_s(
+      PerSecond(static_cast<double>(prompt_.size()) - static_cast<double>(end.usage().cached_prompt_tokens()),
+                static_cast<double>(end.prompt_us())));
+  finished.set_tokens_per_s(PerSecond(static_cast<double>(end.usage().completion_tokens()) - 1.0,
+                                      static_cast<double>(end.decode_us())));
+  return finished;
+}
+
+void RequestActor::FailAnswer(size_t answer, const Status& status) {
+  if (answers_.size() == 1) return Fail(status);
+  StopText(answers_[answer]);
+  StopDecoding(answers_[answer]);
+  if (failures_++ == 0) first_failure_ = status;
+  v1::AnswerFailed failed;
+  failed.set_answer(static_cast<uint32_t>(answer));
+  failed.set_error_code(static_cast<int32_t>(status.code()));
+  failed.set_error_message(status.message());
+  sink_->Failed(std::move(failed));
+  EndAnswer(answer);
+}
+
+void RequestActor::EndAnswer(size_t answer) {
+  answers_[answer].over = true;
+  const bool all = std::ranges::all_of(answers_, [](const AnswerProgress& other) { return other.over; });
+  if (!all) return;
+  if (failures_ == answers_.size()) return Fail(first_failure_);
+  sink_->End();
   quit();
 }
 

@@ -1,16 +1,16 @@
 #pragma once
 
 #include <chrono>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <caf/all.hpp>
 
 #include "platform/rpc/call_context.h"
+#include "services/router/answer_progress.h"
 #include "services/router/answer_sink.h"
-#include "services/router/answer_text.h"
 #include "services/router/backends.h"
 #include "services/router/request_plan.h"
 
@@ -32,23 +32,28 @@ struct PromptReady {
 struct TurnGranted {
   Status status;
 };
+// What is heard of one of the answers says which, from 0.
 struct TokensMade {
+  size_t answer = 0;
   Result<v1::SequenceEvent> event;
 };
 struct TextMade {
+  size_t answer = 0;
   Result<v1::DecodeResponse> part;
 };
 struct SessionSaved {
   Status status;
 };
 struct AnswerRecorded {
+  size_t answer = 0;
   Result<v1::RecordResponse> record;
 };
 /// The client is gone, or its deadline passed.
 struct ClientGone {};
 
-/// Carries out one request: model, session, passages, prompt, turn, tokens and text, session, record.
-/// Whatever it started is ended when it ends, in whatever way. One actor a request.
+/// Carries out one request: model, session, passages, prompt, turn, and then for each of its answers, side by
+/// side, tokens and text, session, record. An answer that fails leaves the others alone; the request fails
+/// with its last one. Whatever it started is ended when it ends, in whatever way. One actor a request.
 class RequestActor : public caf::event_based_actor {
  public:
   RequestActor(caf::actor_config& config, std::shared_ptr<Backends> backends,
@@ -64,6 +69,9 @@ class RequestActor : public caf::event_based_actor {
   /// A callback that sends what it gets, wrapped in `Message`, to this actor.
   template <typename Message, typename T>
   std::function<void(T)> Send();
+  /// The same for what is heard of one answer.
+  template <typename Message, typename T>
+  std::function<void(T)> SendOf(size_t answer);
 
   void OnModel(const ModelKnown& message);
   void OnSession(const SessionLoaded& message);
@@ -71,15 +79,22 @@ class RequestActor : public caf::event_based_actor {
   void OnPassages(const PassagesFound& message);
   void MakePrompt();
   void OnPrompt(const PromptReady& message);
+  int64_t MostTokens() const;
   void OnTurn(const TurnGranted& message);
+  void TellStarted(size_t answer);
+  void StartDecoding();
   void OnTokens(const TokensMade& message);
-  void PushTokens();
+  void PushTokens(AnswerProgress& answer);
   void OnText(const TextMade& message);
-  void StopDecoding();
-  void EndAtStopText();
-  void SaveSession();
-  void RecordAnswer();
+  void StopDecoding(AnswerProgress& answer);
+  void StopText(AnswerProgress& answer);
+  void EndAtStopText(AnswerProgress& answer);
+  void SaveSession(size_t answer);
+  void RecordAnswer(size_t answer);
   void OnRecorded(const AnswerRecorded& message);
+  v1::AnswerFinished FinishedOf(const AnswerProgress& answer) const;
+  void FailAnswer(size_t answer, const Status& status);
+  void EndAnswer(size_t answer);
   void Fail(const Status& status);
 
   std::shared_ptr<Backends> backends_;
@@ -89,20 +104,14 @@ class RequestActor : public caf::event_based_actor {
   Clock::time_point started_;
 
   ModelInfo model_;
-  std::string response_id_;
   std::vector<v1::ChatMessage> messages_;  ///< what the template renders
   std::vector<v1::Passage> passages_;
   std::vector<int32_t> prompt_;
   std::optional<Ticket> ticket_;
-  uint64_t sequence_id_ = 0;
-  bool decoding_ = false;
-  std::deque<v1::SequenceEvent> unpushed_;  ///< at most the request's max_tokens
-  uint64_t text_id_ = 0;
-  bool text_open_ = false;
-  AnswerText answer_;
+  std::vector<AnswerProgress> answers_;
   double turn_ms_ = 0.0;  ///< from the start until the turn came
-  std::optional<double> first_token_ms_;
-  v1::SequenceEnd end_;
+  Status first_failure_;  ///< of an answer
+  size_t failures_ = 0;   ///< of answers
 };
 
 }  // namespace conclave::router

@@ -34,6 +34,14 @@ Status CheckModelName(const std::string& model) {
                          std::to_string(kMostModelNameBytes) + " are allowed");
 }
 
+Result<uint32_t> AnswersOf(uint32_t answers) {
+  if (answers > kMostAnswers) {
+    return InvalidArgument("answers is " + std::to_string(answers) + "; at most " +
+                           std::to_string(kMostAnswers) + " are allowed");
+  }
+  return std::max(answers, 1u);
+}
+
 Status CheckMessages(const v1::ChatRequest& request) {
   if (request.messages().empty()) return InvalidArgument("messages is empty; send at least one");
   if (request.messages_size() > static_cast<int>(kMostMessages)) {
@@ -77,6 +85,11 @@ Result<RequestPlan> PlanOf(const v1::ChatRequest& request) {
   RequestPlan plan{.model = request.model(), .is_chat = true};
   plan.messages.assign(request.messages().begin(), request.messages().end());
   plan.sampling = request.sampling();
+  CONCLAVE_ASSIGN_OR_RETURN(plan.answers, AnswersOf(request.answers()));
+  if (plan.answers > 1 && !request.session_id().empty()) {
+    return InvalidArgument("answers is " + std::to_string(plan.answers) +
+                           " and session_id is set; a session goes on from one answer");
+  }
   plan.session_id = request.session_id();
   plan.collection = request.collection();
   plan.top_n = request.top_n() == 0 ? kDefaultTopN : request.top_n();
@@ -103,6 +116,7 @@ Result<RequestPlan> PlanOf(const v1::CompleteRequest& request) {
       .model = request.model(), .prompt = request.prompt(), .parse_special = request.parse_special()};
   plan.prompt_token_ids.assign(request.prompt_token_ids().begin(), request.prompt_token_ids().end());
   plan.sampling = request.sampling();
+  CONCLAVE_ASSIGN_OR_RETURN(plan.answers, AnswersOf(request.answers()));
   return plan;
 }
 

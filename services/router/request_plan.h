@@ -18,6 +18,7 @@ struct RequestPlan {
   bool parse_special = false;
   std::vector<int32_t> prompt_token_ids;  ///< complete: instead of `prompt`
   v1::SamplingParams sampling;
+  uint32_t answers = 1;
   std::string session_id;
   std::string collection;
   uint32_t top_n = 0;

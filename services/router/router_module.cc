@@ -52,7 +52,7 @@ class RouterModule final : public platform::ServiceModule {
 Result<std::unique_ptr<platform::ServiceModule>> MakeRouterModule(const platform::ModuleContext& context) {
   CONCLAVE_ASSIGN_OR_RETURN(Forwards forwards, Forwards::Make(context.channels));
   const platform::LimitsConfig& limits = context.config.limits;
-  const FairQueueLimits queue{.running_requests = limits.running_sequences,
+  const FairQueueLimits queue{.running_answers = limits.running_sequences,
                               .queued_requests = limits.queued_requests,
                               .queued_tokens = limits.queued_tokens};
   auto admission = context.actors.spawn<AdmissionActor>(queue, context.metrics);

@@ -22,7 +22,7 @@ class OpenRequest {
   std::shared_ptr<std::atomic<int64_t>> count_;
 };
 
-/// An answer's events as the messages of a stream; ChatResponse and CompleteResponse have the same fields.
+/// The answers' events as the messages of a stream; ChatResponse and CompleteResponse have the same fields.
 template <typename Response>
 class StreamSink final : public AnswerSink {
  public:
@@ -44,8 +44,13 @@ class StreamSink final : public AnswerSink {
     Response response;
     *response.mutable_finished() = std::move(event);
     stream_->Write(std::move(response));
-    stream_->Finish(Status::Ok());
   }
+  void Failed(v1::AnswerFailed event) override {
+    Response response;
+    *response.mutable_failed() = std::move(event);
+    stream_->Write(std::move(response));
+  }
+  void End() override { stream_->Finish(Status::Ok()); }
   void Fail(const Status& status) override { stream_->Finish(status); }
 
  private:

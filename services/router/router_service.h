@@ -13,7 +13,7 @@
 
 namespace conclave::router {
 
-/// The public gRPC face: one RequestActor for each answer.
+/// The public gRPC face: one RequestActor for each request.
 class RouterService final : public v1::RouterService::CallbackService {
  public:
   /// `most_open`: requests that may be open at once, waiting or running.

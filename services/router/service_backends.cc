@@ -26,19 +26,19 @@ Result<T> From(const char* service, Result<T> result) {
 
 /// Room for all parts that running answers may have in flight, and as much again for those that have just
 /// ended.
-platform::StreamOptions TextQueue(int64_t running_requests) {
-  const size_t parts = 2 * kMostPartsInFlight * static_cast<size_t>(running_requests);
+platform::StreamOptions TextQueue(int64_t running_answers) {
+  const size_t parts = 2 * kMostPartsInFlight * static_cast<size_t>(running_answers);
   return {.max_queued_messages = std::max(platform::kDefaultQueuedMessages, parts)};
 }
 
 }  // namespace
 
 ServiceBackends::ServiceBackends(platform::ChannelRegistry& channels, caf::actor admission,
-                                 caf::actor sessions, int64_t running_requests)
+                                 caf::actor sessions, int64_t running_answers)
     : channels_(channels),
       admission_(std::move(admission)),
       sessions_(std::move(sessions)),
-      text_queue_(TextQueue(running_requests)) {}
+      text_queue_(TextQueue(running_answers)) {}
 
 /// How a shared stream to a service is opened: by function calls where it lives in this process, else over
 /// gRPC.
@@ -191,16 +191,24 @@ void ServiceBackends::Release(const Ticket& ticket, int64_t used_tokens) {
   caf::anon_send(admission_, ReleaseMessage{ticket, used_tokens});
 }
 
-uint64_t ServiceBackends::StartSequence(v1::AdmitSequence sequence,
-                                        Callback<Result<v1::SequenceEvent>> event) {
-  const uint64_t id = generate_->Begin([event = std::move(event)](Result<v1::SequenceEvent> made) {
-    event(From("decoder", std::move(made)));
-  });
-  sequence.set_sequence_id(id);
+std::vector<uint64_t> ServiceBackends::StartSequences(
+    v1::AdmitSequence sequence, std::vector<Callback<Result<v1::SequenceEvent>>> events) {
+  std::vector<uint64_t> ids;
+  for (auto& event : events) {
+    const uint64_t id = generate_->Begin([event = std::move(event)](Result<v1::SequenceEvent> made) {
+      event(From("decoder", std::move(made)));
+    });
+    if (ids.empty()) {
+      sequence.set_sequence_id(id);
+    } else {
+      sequence.mutable_further_answers(static_cast<int>(ids.size()) - 1)->set_sequence_id(id);
+    }
+    ids.push_back(id);
+  }
   v1::GenerateRequest request;
   *request.mutable_admit() = std::move(sequence);
   generate_->Send(std::move(request));
-  return id;
+  return ids;
 }
 
 void ServiceBackends::EndSequence(uint64_t id, bool still_running) {

@@ -23,9 +23,9 @@ namespace conclave::router {
 class ServiceBackends final : public Backends, public std::enable_shared_from_this<ServiceBackends> {
  public:
   /// Channels are looked up when first used: services of this process listen only after the modules were
-  /// made. `running_requests`: as many as have their turn at once.
+  /// made. `running_answers`: as many as have their turn at once.
   ServiceBackends(platform::ChannelRegistry& channels, caf::actor admission, caf::actor sessions,
-                  int64_t running_requests);
+                  int64_t running_answers);
 
   /// Opens the channels and prepares the shared streams. Before it, GetModel says UNAVAILABLE (the
   /// server listens already); after it, every method may be called.
@@ -44,7 +44,8 @@ class ServiceBackends final : public Backends, public std::enable_shared_from_th
               Callback<Result<v1::EncodeResponse>> done) override;
   void Acquire(const Ticket& ticket, Callback<Status> done) override;
   void Release(const Ticket& ticket, int64_t used_tokens) override;
-  uint64_t StartSequence(v1::AdmitSequence sequence, Callback<Result<v1::SequenceEvent>> event) override;
+  std::vector<uint64_t> StartSequences(v1::AdmitSequence sequence,
+                                       std::vector<Callback<Result<v1::SequenceEvent>>> events) override;
   void EndSequence(uint64_t id, bool still_running) override;
   uint64_t BeginText(Callback<Result<v1::DecodeResponse>> part) override;
   void PushText(uint64_t id, const std::vector<int32_t>& token_ids, bool last) override;

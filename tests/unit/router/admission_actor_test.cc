@@ -54,7 +54,7 @@ class AdmissionActorTest : public ::testing::Test {
 };
 
 TEST_F(AdmissionActorTest, RunsAsManyAsMayAndTheOthersInTheirTurn) {
-  Start({.running_requests = 2});
+  Start({.running_answers = 2});
   for (uint64_t id = 1; id <= 4; ++id) Acquire(id);
   EXPECT_THAT(let_run_, ElementsAre(1, 2));
   Release(2);
@@ -65,7 +65,7 @@ TEST_F(AdmissionActorTest, RunsAsManyAsMayAndTheOthersInTheirTurn) {
 }
 
 TEST_F(AdmissionActorTest, TenantsTakeTurns) {
-  Start({.running_requests = 1});
+  Start({.running_answers = 1});
   for (uint64_t id = 1; id <= 3; ++id) Acquire(id, "greedy", 100);
   Acquire(4, "modest", 100);
   Release(1, 100);
@@ -73,7 +73,7 @@ TEST_F(AdmissionActorTest, TenantsTakeTurns) {
 }
 
 TEST_F(AdmissionActorTest, FullQueueRefusesAtOnceAndSaysWhenToComeAgain) {
-  Start({.running_requests = 1, .queued_requests = 1});
+  Start({.running_answers = 1, .queued_requests = 1});
   Acquire(1);
   Acquire(2);
   Acquire(3);
@@ -87,7 +87,7 @@ TEST_F(AdmissionActorTest, FullQueueRefusesAtOnceAndSaysWhenToComeAgain) {
 }
 
 TEST_F(AdmissionActorTest, WhoLeavesTheQueueIsNeverLetRun) {
-  Start({.running_requests = 1});
+  Start({.running_answers = 1});
   for (uint64_t id = 1; id <= 3; ++id) Acquire(id);
   Release(2, 0);
   Release(2, 0);
@@ -99,7 +99,7 @@ TEST_F(AdmissionActorTest, WhoLeavesTheQueueIsNeverLetRun) {
 }
 
 TEST_F(AdmissionActorTest, TurnIsGivenOnceHoweverOftenItIsReturned) {
-  Start({.running_requests = 1});
+  Start({.running_answers = 1});
   for (uint64_t id = 1; id <= 3; ++id) Acquire(id);
   Release(1);
   Release(1);
@@ -107,7 +107,7 @@ TEST_F(AdmissionActorTest, TurnIsGivenOnceHoweverOftenItIsReturned) {
 }
 
 TEST_F(AdmissionActorTest, GaugesFollow) {
-  Start({.running_requests = 1});
+  Start({.running_answers = 1});
   Acquire(1, "a", 10);
   Acquire(2, "a", 30);
   Acquire(3, "b", 50);
@@ -124,7 +124,7 @@ TEST_F(AdmissionActorTest, GaugesFollow) {
 
 /// What the actor keeps of a request (its callback holds the request's actor) goes with the request.
 TEST_F(AdmissionActorTest, NothingIsKeptOfWhoIsGone) {
-  Start({.running_requests = 1, .queued_requests = 1});
+  Start({.running_answers = 1, .queued_requests = 1});
   auto kept = std::make_shared<int>(0);
   for (uint64_t id = 1; id <= 3; ++id) {
     const Ticket ticket{.id = id, .tenant = "a", .tokens = 10};

@@ -25,7 +25,7 @@ TEST(FairQueueTest, OneTenantIsServedInItsOrder) {
 }
 
 TEST(FairQueueTest, NoMoreRunThanMay) {
-  FairQueue queue({.running_requests = 1});
+  FairQueue queue({.running_answers = 1});
   ASSERT_TRUE(queue.Add(For("a", 1, 10)).ok());
   ASSERT_TRUE(queue.Add(For("a", 2, 10)).ok());
   const auto first = queue.Next();
@@ -35,8 +35,27 @@ TEST(FairQueueTest, NoMoreRunThanMay) {
   EXPECT_EQ(queue.Next()->id, 2u);
 }
 
+TEST(FairQueueTest, EachOfARequestsAnswersCounts) {
+  FairQueue queue({.running_answers = 4});
+  auto add = [&](uint64_t id, int64_t answers) {
+    ASSERT_TRUE(queue.Add({.id = id, .tenant = "a", .tokens = 10, .answers = answers}).ok());
+  };
+  add(1, 3);
+  add(2, 2);
+  add(3, 9);
+  const auto first = queue.Next();
+  ASSERT_EQ(first->id, 1u);
+  EXPECT_FALSE(queue.Next().has_value()) << "two answers beside three are more than four";
+  queue.Finish(*first, 10);
+  const auto second = queue.Next();
+  ASSERT_EQ(second->id, 2u);
+  EXPECT_FALSE(queue.Next().has_value());
+  queue.Finish(*second, 10);
+  EXPECT_EQ(queue.Next()->id, 3u) << "more than may run at all: alone, for the decoder to say so";
+}
+
 TEST(FairQueueTest, AFewRequestsDoNotWaitBehindManyOfAnother) {
-  FairQueue queue({.running_requests = 1});
+  FairQueue queue({.running_answers = 1});
   for (uint64_t id = 1; id <= 50; ++id) ASSERT_TRUE(queue.Add(For("greedy", id, 100)).ok());
   ASSERT_TRUE(queue.Add(For("modest", 99, 100)).ok());
   int served = 0;
@@ -48,7 +67,7 @@ TEST(FairQueueTest, AFewRequestsDoNotWaitBehindManyOfAnother) {
 }
 
 TEST(FairQueueTest, TenantsShareTokensNotRequests) {
-  FairQueue queue({.running_requests = 1, .queued_requests = 1000});
+  FairQueue queue({.running_answers = 1, .queued_requests = 1000});
   for (uint64_t id = 1; id <= 200; ++id) ASSERT_TRUE(queue.Add(For("long", id, 300)).ok());
   for (uint64_t id = 201; id <= 500; ++id) ASSERT_TRUE(queue.Add(For("short", id, 100)).ok());
   std::map<std::string, int64_t> tokens;
@@ -62,7 +81,7 @@ TEST(FairQueueTest, TenantsShareTokensNotRequests) {
 }
 
 TEST(FairQueueTest, WhatWasNotUsedIsNotCharged) {
-  FairQueue queue({.running_requests = 1});
+  FairQueue queue({.running_answers = 1});
   ASSERT_TRUE(queue.Add(For("a", 1, 1000)).ok());
   ASSERT_TRUE(queue.Add(For("a", 2, 1000)).ok());
   ASSERT_TRUE(queue.Add(For("b", 3, 100)).ok());
@@ -77,7 +96,7 @@ TEST(FairQueueTest, WhatWasNotUsedIsNotCharged) {
 }
 
 TEST(FairQueueTest, IdlingSavesNothingUp) {
-  FairQueue queue({.running_requests = 1});
+  FairQueue queue({.running_answers = 1});
   uint64_t id = 0;
   ASSERT_TRUE(queue.Add(For("idle", ++id, 1)).ok());
   queue.Finish(*queue.Next(), 1);
@@ -125,7 +144,7 @@ TEST(FairQueueTest, RemovedTicketIsForgotten) {
 }
 
 TEST(FairQueueTest, FinishOfATicketThatNeverRanChangesNothing) {
-  FairQueue queue({.running_requests = 1});
+  FairQueue queue({.running_answers = 1});
   queue.Finish(For("a", 7, 10), 0);  // A client left while its refusal was on the way to it.
   EXPECT_EQ(queue.running_requests(), 0);
   ASSERT_TRUE(queue.Add(For("a", 1, 10)).ok());
@@ -135,7 +154,7 @@ TEST(FairQueueTest, FinishOfATicketThatNeverRanChangesNothing) {
 }
 
 TEST(FairQueueTest, IdleDebtorsAreForgottenWhenOthersCaughtUp) {
-  FairQueue queue({.running_requests = 1});
+  FairQueue queue({.running_answers = 1});
   uint64_t id = 0;
   auto serve = [&](const std::string& tenant, int64_t tokens) {
     ASSERT_TRUE(queue.Add(For(tenant, ++id, tokens)).ok());
@@ -148,7 +167,7 @@ TEST(FairQueueTest, IdleDebtorsAreForgottenWhenOthersCaughtUp) {
 }
 
 TEST(FairQueueTest, NamesThatNeverComeAgainDoNotFillTheMemory) {
-  FairQueue queue({.running_requests = 4});
+  FairQueue queue({.running_answers = 4});
   for (uint64_t id = 1; id <= 20'000; ++id) {
     ASSERT_TRUE(queue.Add(For("hostile-" + std::to_string(id), id, 1000)).ok());
     const auto ticket = queue.Next();
@@ -159,7 +178,7 @@ TEST(FairQueueTest, NamesThatNeverComeAgainDoNotFillTheMemory) {
 }
 
 TEST(FairQueueTest, SmallestDebtsAreForgottenFirst) {
-  FairQueue queue({.running_requests = 1});
+  FairQueue queue({.running_answers = 1});
   uint64_t id = 0;
   auto serve = [&](const std::string& tenant, int64_t tokens) {
     ASSERT_TRUE(queue.Add(For(tenant, ++id, tokens)).ok());
@@ -173,7 +192,7 @@ TEST(FairQueueTest, SmallestDebtsAreForgottenFirst) {
 }
 
 TEST(FairQueueTest, DebtorThatComesAgainStillWaitsForTheOthers) {
-  FairQueue queue({.running_requests = 1});
+  FairQueue queue({.running_answers = 1});
   ASSERT_TRUE(queue.Add(For("debtor", 1, 1000)).ok());
   queue.Finish(*queue.Next(), 1000);
   for (uint64_t id = 2; id <= 6; ++id) ASSERT_TRUE(queue.Add(For("debtor", id, 100)).ok());

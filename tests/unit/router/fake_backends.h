@@ -45,17 +45,22 @@ class FakeBackends final : public Backends {
   void Release(const Ticket& ticket, int64_t used_tokens) override {
     released.emplace_back(ticket.id, used_tokens);
   }
-  uint64_t StartSequence(v1::AdmitSequence asked, Callback<Result<v1::SequenceEvent>> event) override {
+  std::vector<uint64_t> StartSequences(v1::AdmitSequence asked,
+                                       std::vector<Callback<Result<v1::SequenceEvent>>> events) override {
     sequence = std::move(asked);
-    tokens = std::move(event);
-    return kSequenceId;
+    tokens = events.front();
+    answer_tokens = std::move(events);
+    std::vector<uint64_t> ids;
+    for (uint64_t i = 0; i < answer_tokens.size(); ++i) ids.push_back(kSequenceId + 100 * i);
+    return ids;
   }
   void EndSequence(uint64_t id, bool still_running) override {
     ended_sequences.emplace_back(id, still_running);
   }
   uint64_t BeginText(Callback<Result<v1::DecodeResponse>> part) override {
-    text = std::move(part);
-    return kTextId;
+    if (answer_texts.empty()) text = part;
+    answer_texts.push_back(std::move(part));
+    return kTextId + 100 * (answer_texts.size() - 1);
   }
   void PushText(uint64_t, const std::vector<int32_t>& token_ids, bool last) override {
     pushed.emplace_back(token_ids, last);
@@ -63,6 +68,7 @@ class FakeBackends final : public Backends {
   void EndText(uint64_t id, bool unfinished) override { ended_texts.emplace_back(id, unfinished); }
   void Record(const Call&, v1::RecordRequest request, Callback<Result<v1::RecordResponse>> done) override {
     record_request = std::move(request);
+    record_requests.push_back(record_request);
     record = std::move(done);
   }
 
@@ -79,6 +85,9 @@ class FakeBackends final : public Backends {
   Callback<Result<v1::SequenceEvent>> tokens;
   Callback<Result<v1::DecodeResponse>> text;
   Callback<Result<v1::RecordResponse>> record;
+  // Of several answers, in order; `tokens` and `text` are the first one's.
+  std::vector<Callback<Result<v1::SequenceEvent>>> answer_tokens;
+  std::vector<Callback<Result<v1::DecodeResponse>>> answer_texts;
 
   std::string loaded_session;
   std::vector<v1::ChatMessage> saved_turn;
@@ -88,6 +97,7 @@ class FakeBackends final : public Backends {
   Ticket ticket_;
   v1::AdmitSequence sequence;
   v1::RecordRequest record_request;
+  std::vector<v1::RecordRequest> record_requests;
   std::vector<std::pair<std::vector<int32_t>, bool>> pushed;
   std::vector<std::pair<uint64_t, int64_t>> released;
   std::vector<std::pair<uint64_t, bool>> ended_sequences;
@@ -104,15 +114,19 @@ class CollectingAnswer final : public AnswerSink {
     logprobs += event.logprobs_size();
   }
   void Finished(v1::AnswerFinished event) override { finished.push_back(std::move(event)); }
+  void Failed(v1::AnswerFailed event) override { failed_answers.push_back(std::move(event)); }
+  void End() override { ++ends; }
   void Fail(const Status& status) override { failed.push_back(status); }
 
-  bool ended() const { return finished.size() + failed.size() == 1; }
+  bool ended() const { return ends + failed.size() == 1; }
 
   std::vector<v1::AnswerStarted> started;
   std::string text;
   std::vector<int32_t> token_ids;
   int logprobs = 0;
   std::vector<v1::AnswerFinished> finished;
+  std::vector<v1::AnswerFailed> failed_answers;
+  size_t ends = 0;
   std::vector<Status> failed;
 };
 

@@ -45,6 +45,27 @@ void ExpectInvalidSampling(const std::function<void(v1::SamplingParams&)>& spoil
   ExpectInvalid(complete, named);
 }
 
+TEST(RequestPlanTest, AnswersAreBoundedAndNoneOfSeveralContinuesASession) {
+  v1::ChatRequest chat = Chat("Hi");
+  v1::CompleteRequest complete;
+  complete.set_prompt("Once");
+  EXPECT_EQ(PlanOf(chat)->answers, 1u);
+  EXPECT_EQ(PlanOf(complete)->answers, 1u);
+  chat.set_answers(kMostAnswers);
+  complete.set_answers(kMostAnswers);
+  EXPECT_EQ(PlanOf(chat)->answers, kMostAnswers);
+  EXPECT_EQ(PlanOf(complete)->answers, kMostAnswers);
+  chat.set_session_id("s-1");
+  ExpectInvalid(chat, "session_id");
+  chat.set_answers(1);
+  EXPECT_TRUE(PlanOf(chat).ok());
+  chat.clear_session_id();
+  chat.set_answers(kMostAnswers + 1);
+  complete.set_answers(kMostAnswers + 1);
+  ExpectInvalid(chat, "answers is 17");
+  ExpectInvalid(complete, "answers is 17");
+}
+
 TEST(RequestPlanTest, ChatIsTakenWhole) {
   v1::ChatRequest request = Chat("Hi");
   *request.add_messages() = Message(v1::ROLE_ASSISTANT, "Hello.");

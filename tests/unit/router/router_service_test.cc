@@ -53,18 +53,20 @@ class AnsweringBackends final : public Backends {
   }
   void Acquire(const Ticket&, Callback<Status> done) override { done(Status::Ok()); }
   void Release(const Ticket&, int64_t) override { ++released; }
-  uint64_t StartSequence(v1::AdmitSequence, Callback<Result<v1::SequenceEvent>> event) override {
+  std::vector<uint64_t> StartSequences(v1::AdmitSequence,
+                                       std::vector<Callback<Result<v1::SequenceEvent>>> events) override {
+    Callback<Result<v1::SequenceEvent>>& event = events.front();
     if (endless) {
       std::lock_guard lock(mutex_);
       sequences_.push_back(std::move(event));
       ++started;
-      return sequences_.size();
+      return {sequences_.size()};
     }
     v1::SequenceEvent made;
     made.add_token_ids(7);
     made.mutable_end()->set_finish_reason(v1::FINISH_REASON_LENGTH);
     event(std::move(made));
-    return kEndedSequence;
+    return {kEndedSequence};
   }
   void EndSequence(uint64_t id, bool still_running) override {
     {
