@@ -36,6 +36,7 @@ int64_t PrefixCacheBytes(const platform::Config& config) {
 std::shared_ptr<KvDiskTier> OpenDisk(const platform::ModuleContext& context) {
   const KvDiskBudget budget{.bytes = context.config.limits.prefix_disk_bytes, .entries = kMostDiskBlocks};
   if (budget.bytes == 0 || PrefixCacheBytes(context.config) == 0) return nullptr;
+  const platform::PhaseTimer timer(context.phases, "opening the prefixes on disk");
   const std::filesystem::path folder = context.data_dir / "decoder";
   auto open = [&]() -> Result<std::unique_ptr<KvDiskTier>> {
     CONCLAVE_RETURN_IF_ERROR(platform::MakePrivateFolder(folder));
@@ -132,6 +133,8 @@ Result<std::unique_ptr<platform::ServiceModule>> MakeDecoderModule(
   engine::Architecture& architecture = description.architecture;
   const int64_t most_context = context.config.limits.context_tokens;
   if (most_context > 0) architecture.context = std::min(architecture.context, most_context);
+  // The disk answers while weights are packed.
+  auto opening = std::async(std::launch::async, [&context] { return OpenDisk(context); });
   CONCLAVE_ASSIGN_OR_RETURN(auto model, LoadTransformer(context, *file, description, *pool));
   CONCLAVE_ASSIGN_OR_RETURN(auto feed_forward,
                             MakeFeedForward(context, *file, description, std::move(local_experts)));
@@ -154,7 +157,7 @@ Result<std::unique_ptr<platform::ServiceModule>> MakeDecoderModule(
                              .prefix_cache_bytes = PrefixCacheBytes(context.config),
                              .draft_tokens = context.config.limits.draft_tokens,
                              .slowdown_percent = context.config.limits.slowdown_percent};
-  const std::shared_ptr<KvDiskTier> disk = OpenDisk(context);
+  const std::shared_ptr<KvDiskTier> disk = opening.get();
   auto scheduler = std::make_shared<Scheduler>(limits, *kv, architecture.vocabulary, architecture.context,
                                                context.model.hash, disk);
   auto runner = std::make_shared<StepRunner>(std::move(model), std::move(feed_forward), std::move(pool));

@@ -122,7 +122,7 @@ def test_what_is_internal_is_refused(stubs, surviving):
 def test_what_is_kept_is_for_its_owner_alone(server, shared_home, surviving):
     del server, surviving
     stores = [path for path in (shared_home.path / "data").iterdir() if path.is_dir()]
-    assert len(stores) == 3 and all(path.stat().st_mode & 0o077 == 0 for path in stores)
+    assert len(stores) == 4 and all(path.stat().st_mode & 0o077 == 0 for path in stores)
 
 
 def test_absurd_sampling(stubs, surviving):
