@@ -99,13 +99,19 @@ void PrefixCache::VisitNewestFirst(const Visit& visit, const std::function<bool(
 bool PrefixCache::MakeRoom(int64_t blocks) {
   int64_t missing = blocks - pool_.free_blocks();
   if (missing <= 0) return true;
-  const auto unused = std::count_if(nodes_.begin(), nodes_.end(),
-                                    [&](const Node& node) { return pool_.references(node.block) == 1; });
+  // A sequence that computed a text beside another one uses blocks of its own before those that only it had
+  // to add: these hold the ones before them in the cache. What continues a node stands behind it.
+  int64_t unused = 0;
+  for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) {
+    node->used = pool_.references(node->block) > 1 ||
+                 std::ranges::any_of(node->children, [](const auto& child) { return child.second->used; });
+    if (!node->used) ++unused;
+  }
   if (unused < missing) return false;
   for (auto node = nodes_.end(); missing > 0 && node != nodes_.begin();) {
     --node;
-    // Who uses a block uses all before it, so what continues an unused one is unused, and is gone already.
-    if (pool_.references(node->block) > 1) continue;
+    // What continues an unused one is unused, and is gone already.
+    if (node->used) continue;
     node = Evict(node);
     --missing;
   }

@@ -82,6 +82,7 @@ class PrefixCache {
     Children* siblings = nullptr;  ///< the map that names this node
     Children::iterator place;      ///< where in it
     Roots::iterator root;
+    bool used = false;  ///< by a sequence, or before what one uses; as MakeRoom last found it
   };
 
   static void Tell(const Node& node, const Visit& visit);

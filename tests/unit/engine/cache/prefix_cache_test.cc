@@ -133,6 +133,23 @@ TEST_F(PrefixCacheTest, MakesRoomButNeverTakesWhatASequenceUses) {
   EXPECT_EQ(Cached("a", Text(96, 2)), 0);
 }
 
+TEST_F(PrefixCacheTest, WhatAUsedBlockContinuesStaysThoughNobodyUsesIt) {
+  Compute("a", Text(96));
+  KvSequence beside(*pool_);  // It computed the same text in blocks of its own, and goes on.
+  ASSERT_TRUE(beside.Reserve(128).ok());
+  cache_->Insert("a", Text(128), beside.blocks());
+  ASSERT_EQ(cache_->nodes(), 4);
+  Compute("b", Text(64, 1));
+  const int64_t free = pool_->free_blocks();
+  EXPECT_FALSE(cache_->MakeRoom(free + 3)) << "only those of b may go";
+  EXPECT_EQ(cache_->nodes(), 6);
+  EXPECT_TRUE(cache_->MakeRoom(free + 2));
+  EXPECT_EQ(Cached("a", Text(200)), 128);
+  beside.Clear();
+  EXPECT_TRUE(cache_->MakeRoom(pool_->total_blocks()));
+  EXPECT_EQ(cache_->nodes(), 0);
+}
+
 TEST_F(PrefixCacheTest, GivesItsBlocksBackAtTheEnd) {
   Compute("a", Text(96));
   cache_.reset();
