@@ -153,19 +153,18 @@ class ClientBidi final : public ClientReading<grpc::ClientBidiReactor<Request, R
     std::lock_guard lock(this->mutex_);
     if (writes_over_ || half_closed_) return false;
     if (!queue_.HasRoomFor(bytes)) {
-      this->failure_ = ResourceExhausted("the server is too slow: the stream's queue is full");
+      this->failure_ = ServerTooSlow();
       CancelBothLocked();
       return false;
     }
     queue_.Push(std::move(request), bytes);
-    if (!queue_.AtMost(2)) filled_ = true;
     AdvanceWritingLocked();
     return true;
   }
 
   bool writable() override {
     std::lock_guard lock(this->mutex_);
-    return !writes_over_ && !half_closed_ && !filled_;
+    return !writes_over_ && !half_closed_ && !queue_.filled();
   }
 
   void HalfClose() override {
@@ -193,10 +192,7 @@ class ClientBidi final : public ClientReading<grpc::ClientBidiReactor<Request, R
       queue_.PopFront();
       if (!ok) EndWritesLocked();
       AdvanceWritingLocked();
-      if (filled_ && !writes_over_ && queue_.AtMost(4)) {
-        filled_ = false;
-        tell = true;
-      }
+      tell = !writes_over_ && queue_.Emptied();
     }
     if (tell) RunCallback(on_writable_);
   }
@@ -233,7 +229,6 @@ class ClientBidi final : public ClientReading<grpc::ClientBidiReactor<Request, R
   std::function<void()> on_writable_;
   MessageQueue<Request> queue_;
   bool writing_ = false;
-  bool filled_ = false;  // more than half full, and not yet at most a quarter full again
   bool half_closed_ = false;
   bool writes_over_ = false;
 };

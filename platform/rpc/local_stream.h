@@ -18,17 +18,9 @@ template <typename Message>
 struct LocalLane {
   explicit LocalLane(const StreamOptions& options) : queue(options) {}
 
-  void Push(Message message, size_t bytes) {
-    queue.Push(std::move(message), bytes);
-    if (!queue.AtMost(2)) filled = true;
-  }
-  /// Whether what was taken made the lane writable again.
-  bool Emptied() { return queue.AtMost(4) && std::exchange(filled, false); }
-
   MessageQueue<Message> queue;
   bool running = false;  ///< a thread runs the reader's callbacks
   bool paused = false;
-  bool filled = false;  ///< more than half full, and not yet at most a quarter full again
 };
 
 /// A stream that can be ended from outside.
@@ -101,7 +93,7 @@ class LocalStream final : public LocalStreamBase,
     bool Write(Request request) override { return stream_->WriteRequest(std::move(request)); }
     bool writable() override {
       std::lock_guard lock(stream_->mutex_);
-      return stream_->TakesRequestsLocked() && !stream_->requests_.filled;
+      return stream_->TakesRequestsLocked() && !stream_->requests_.queue.filled();
     }
     void HalfClose() override {
       {
@@ -133,7 +125,7 @@ class LocalStream final : public LocalStreamBase,
     }
     bool writable() const override {
       std::lock_guard lock(stream_->mutex_);
-      return !stream_->over_ && !stream_->finished_ && !stream_->responses_.filled;
+      return !stream_->over_ && !stream_->finished_ && !stream_->responses_.queue.filled();
     }
     void OnCancel(std::function<void()> callback) override { stream_->OnCancel(std::move(callback)); }
     void OnWritable(std::function<void()> callback) override {
@@ -168,10 +160,10 @@ class LocalStream final : public LocalStreamBase,
       if (!TakesRequestsLocked()) return false;
       if (!requests_.queue.HasRoomFor(bytes)) {
         lock.unlock();
-        End(ResourceExhausted("the server is too slow: the stream's queue is full"));
+        End(ServerTooSlow());
         return false;
       }
-      requests_.Push(std::move(request), bytes);
+      requests_.queue.Push(std::move(request), bytes);
     }
     RunServer();
     return true;
@@ -184,11 +176,10 @@ class LocalStream final : public LocalStreamBase,
       if (over_ || finished_) return false;
       if (!responses_.queue.HasRoomFor(bytes)) {
         lock.unlock();
-        End(ResourceExhausted(
-            "the reader is too slow: the stream's queue is full; read faster or ask for less"));
+        End(ReaderTooSlow());
         return false;
       }
-      responses_.Push(std::move(response), bytes);
+      responses_.queue.Push(std::move(response), bytes);
     }
     RunClient();
     return true;
@@ -253,7 +244,7 @@ class LocalStream final : public LocalStreamBase,
       auto server = server_;
       if (!requests_.queue.empty()) {
         Request request = requests_.queue.TakeFront();
-        const auto client = requests_.Emptied() ? client_ : nullptr;
+        const auto client = requests_.queue.Emptied() ? client_ : nullptr;
         lock.unlock();
         if (server->on_message) {
           FinishOnError(RunGuarded([&] { server->on_message(std::move(request)); }));
@@ -289,7 +280,8 @@ class LocalStream final : public LocalStreamBase,
       auto client = client_;
       if (!responses_.queue.empty()) {
         Response response = responses_.queue.TakeFront();
-        const auto on_writable = responses_.Emptied() && server_ != nullptr ? server_->on_writable : nullptr;
+        const auto on_writable =
+            responses_.queue.Emptied() && server_ != nullptr ? server_->on_writable : nullptr;
         lock.unlock();
         const Status status = RunGuarded([&] { client->on_message(std::move(response)); });
         if (!status.ok()) End(status);

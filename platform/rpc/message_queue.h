@@ -35,7 +35,13 @@ class MessageQueue {
   void Push(Message message, size_t bytes) {
     entries_.push_back({std::move(message), bytes});
     bytes_ += bytes;
+    if (!AtMost(2)) filled_ = true;
   }
+
+  /// Back-pressure: from when either bound is more than half used until Emptied says otherwise.
+  bool filled() const { return filled_; }
+  /// Whether a filled queue is at most a quarter full again; it is no longer filled then.
+  bool Emptied() { return AtMost(4) && std::exchange(filled_, false); }
 
   void PopFront() {
     bytes_ -= entries_.front().bytes;
@@ -56,13 +62,13 @@ class MessageQueue {
     }
   }
 
+ private:
   /// Whether at most 1 / `part` of either bound is used.
   bool AtMost(size_t part) const {
     return entries_.size() <= options_.max_queued_messages / part &&
            bytes_ <= options_.max_queued_bytes / part;
   }
 
- private:
   struct Entry {
     Message message;
     size_t bytes;
@@ -70,6 +76,7 @@ class MessageQueue {
   StreamOptions options_;
   std::deque<Entry> entries_;  // a deque: push_back leaves the address of the message being written alone
   size_t bytes_ = 0;
+  bool filled_ = false;
 };
 
 }  // namespace detail

@@ -125,12 +125,10 @@ class ServerStreamCore : public CallState, public ServerWriting<Response> {
     std::unique_lock lock(mutex_);
     if (finish_requested_ || cancelled_) return false;
     if (!queue_.HasRoomFor(bytes)) {
-      EndLocked(lock, ResourceExhausted(
-                          "the reader is too slow: the stream's queue is full; read faster or ask for less"));
+      EndLocked(lock, ReaderTooSlow());
       return false;
     }
     queue_.Push(std::move(response), bytes);
-    if (!queue_.AtMost(2)) filled_ = true;
     AdvanceLocked();
     return true;
   }
@@ -152,7 +150,7 @@ class ServerStreamCore : public CallState, public ServerWriting<Response> {
 
   bool writable() const override {
     std::lock_guard lock(mutex_);
-    return !finish_requested_ && !cancelled_ && !filled_;
+    return !finish_requested_ && !cancelled_ && !queue_.filled();
   }
 
   void OnWritable(std::function<void()> callback) override {
@@ -168,10 +166,7 @@ class ServerStreamCore : public CallState, public ServerWriting<Response> {
       queue_.PopFront();
       if (!ok) queue_.DropAfter(0);
       AdvanceLocked();
-      if (ok && filled_ && queue_.AtMost(4)) {
-        filled_ = false;
-        callback = on_writable_;
-      }
+      if (ok && queue_.Emptied()) callback = on_writable_;
     }
     if (callback) FinishOnError(RunGuarded(*callback));
   }
@@ -240,7 +235,6 @@ class ServerStreamCore : public CallState, public ServerWriting<Response> {
   StreamOperations<Response>* operations_;  // null once told to finish
   MessageQueue<Response> queue_;
   bool writing_ = false;
-  bool filled_ = false;  // more than half full, and not yet at most a quarter full again
   Status final_status_;
   std::shared_ptr<std::function<void()>> on_writable_;
 };

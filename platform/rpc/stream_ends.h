@@ -8,6 +8,14 @@
 /// reactors (server_reactors.h, client_reactors.h), or nothing but function calls (local_stream.h).
 namespace conclave::platform::detail {
 
+/// Why a stream ends whose queue is full.
+inline Status ServerTooSlow() {
+  return ResourceExhausted("the server is too slow: the stream's queue is full");
+}
+inline Status ReaderTooSlow() {
+  return ResourceExhausted("the reader is too slow: the stream's queue is full; read faster or ask for less");
+}
+
 /// What stands behind a ServerStream.
 template <typename Response>
 class ServerWriting {
