@@ -26,7 +26,7 @@ inline constexpr size_t kMostSessionBytes = 8 << 20;
 /// Tenants that do nothing now but were given more than others, and must wait for them when they come again.
 inline constexpr int64_t kMostIdleTenants = 1024;
 /// Parts of one answer that the tokenizer may have at once, while the answer's further tokens wait in its own
-/// actor: the stream to the tokenizer, which all answers share, so holds a bounded number of them.
+/// actor: the message to the tokenizer, which gathers those of all answers, so holds a bounded number.
 inline constexpr size_t kMostPartsInFlight = 8;
 /// How soon a refused request may come again.
 inline constexpr int64_t kRetryAfterMs = 1000;

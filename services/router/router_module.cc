@@ -18,8 +18,7 @@ class RouterModule final : public platform::ServiceModule {
       : forwards_(std::move(forwards)),
         admission_(std::move(admission)),
         sessions_(std::move(sessions)),
-        backends_(std::make_shared<ServiceBackends>(context.channels, admission_, sessions_,
-                                                    context.config.limits.running_sequences)),
+        backends_(std::make_shared<ServiceBackends>(context.channels, admission_, sessions_)),
         service_(context.actors, backends_, sessions_,
                  context.config.limits.queued_requests + context.config.limits.running_sequences) {}
 

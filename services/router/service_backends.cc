@@ -1,6 +1,5 @@
 #include "services/router/service_backends.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "platform/rpc/client_call.h"
@@ -24,37 +23,25 @@ Result<T> From(const char* service, Result<T> result) {
   return platform::NameIfBroken(result.status(), service);
 }
 
-/// Room for all parts that running answers may have in flight, and as much again for those that have just
-/// ended.
-platform::StreamOptions TextQueue(int64_t running_answers) {
-  const size_t parts = 2 * kMostPartsInFlight * static_cast<size_t>(running_answers);
-  return {.max_queued_messages = std::max(platform::kDefaultQueuedMessages, parts)};
-}
-
 }  // namespace
 
 ServiceBackends::ServiceBackends(platform::ChannelRegistry& channels, caf::actor admission,
-                                 caf::actor sessions, int64_t running_answers)
-    : channels_(channels),
-      admission_(std::move(admission)),
-      sessions_(std::move(sessions)),
-      text_queue_(TextQueue(running_answers)) {}
+                                 caf::actor sessions)
+    : channels_(channels), admission_(std::move(admission)), sessions_(std::move(sessions)) {}
 
 /// How a shared stream to a service is opened: by function calls where it lives in this process, else over
 /// gRPC.
 template <typename Async, typename Request, typename Response>
 auto ServiceBackends::OpenerOf(const char* service, Async* stub,
                                void (Async::*method)(grpc::ClientContext*,
-                                                     grpc::ClientBidiReactor<Request, Response>*),
-                               platform::StreamOptions options) {
+                                                     grpc::ClientBidiReactor<Request, Response>*)) {
   using Stream = platform::ClientBidiStream<Request, Response>;
   return [=, this](typename Stream::Callbacks callbacks) -> Result<std::shared_ptr<Stream>> {
     platform::LocalStreams& local = channels_.local();
     if (channels_.IsInProcess(service) && local.Offers<Request>()) {
-      return local.Start<Request, Response>(std::move(callbacks), options);
+      return local.Start<Request, Response>(std::move(callbacks));
     }
-    return Stream::Start(stub, method, std::make_unique<grpc::ClientContext>(), std::move(callbacks),
-                         options);
+    return Stream::Start(stub, method, std::make_unique<grpc::ClientContext>(), std::move(callbacks));
   };
 }
 
@@ -78,7 +65,7 @@ Status ServiceBackends::Open() {
         return items;
       });
   decode_ = std::make_shared<DecodeStream>(
-      OpenerOf("tokenizer", tokenizer_->async(), &TokenizerAsync::Decode, text_queue_),
+      OpenerOf("tokenizer", tokenizer_->async(), &TokenizerAsync::Decode),
       [weak = weak_from_this()](v1::DecodeResponse response) {
         const auto self = weak.lock();
         return self != nullptr ? self->TakeTexts(std::move(response)) : DecodeStream::Items();

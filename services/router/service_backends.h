@@ -12,20 +12,19 @@
 #include "conclave/v1/retriever.grpc.pb.h"
 #include "conclave/v1/tokenizer.grpc.pb.h"
 #include "platform/rpc/channels.h"
-#include "platform/rpc/message_queue.h"
 #include "services/router/backends.h"
 #include "services/router/shared_stream.h"
 #include "services/router/text_batches.h"
 
 namespace conclave::router {
 
-/// The other services over gRPC, and the router's own actors. Any thread may call.
+/// The other services, over gRPC or as function calls within the process, and the router's own actors. Any
+/// thread may call.
 class ServiceBackends final : public Backends, public std::enable_shared_from_this<ServiceBackends> {
  public:
   /// Channels are looked up when first used: services of this process listen only after the modules were
-  /// made. `running_answers`: as many as have their turn at once.
-  ServiceBackends(platform::ChannelRegistry& channels, caf::actor admission, caf::actor sessions,
-                  int64_t running_answers);
+  /// made.
+  ServiceBackends(platform::ChannelRegistry& channels, caf::actor admission, caf::actor sessions);
 
   /// Opens the channels and prepares the shared streams. Before it, GetModel says UNAVAILABLE (the
   /// server listens already); after it, every method may be called.
@@ -60,8 +59,7 @@ class ServiceBackends final : public Backends, public std::enable_shared_from_th
 
   template <typename Async, typename Request, typename Response>
   auto OpenerOf(const char* service, Async* stub,
-                void (Async::*method)(grpc::ClientContext*, grpc::ClientBidiReactor<Request, Response>*),
-                platform::StreamOptions options = {});
+                void (Async::*method)(grpc::ClientContext*, grpc::ClientBidiReactor<Request, Response>*));
   void PushPart(v1::DecodeRequest part, bool may_open);
   DecodeStream::Items TakeTexts(v1::DecodeResponse response);
   void AskDecoder(const platform::CallContext& call, const v1::TokenizerServiceDescribeResponse& tokenizer,
@@ -70,7 +68,6 @@ class ServiceBackends final : public Backends, public std::enable_shared_from_th
   platform::ChannelRegistry& channels_;
   const caf::actor admission_;
   const caf::actor sessions_;
-  const platform::StreamOptions text_queue_;
   std::unique_ptr<v1::TokenizerService::StubInterface> tokenizer_;
   std::unique_ptr<v1::DecoderService::StubInterface> decoder_;
   std::unique_ptr<v1::RetrieverService::StubInterface> retriever_;  ///< null when not configured
