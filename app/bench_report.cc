@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "app/engine_pool.h"
 #include "app/json_line.h"
 
 namespace conclave::app {
@@ -61,8 +62,7 @@ Result<BenchModel> BenchModel::Load(const CommonFlags& flags, int64_t tokens) {
   BenchModel loaded;
   CONCLAVE_ASSIGN_OR_RETURN(loaded.config, flags.LoadConfig());
   CONCLAVE_ASSIGN_OR_RETURN(loaded.source, FindModel(loaded.config));
-  loaded.pool = std::make_shared<engine::ThreadPool>(static_cast<int>(loaded.config.threads),
-                                                     loaded.config.pin_threads);
+  loaded.pool = NewEnginePool(loaded.config);
   CONCLAVE_ASSIGN_OR_RETURN(loaded.model,
                             engine::LanguageModel::Load(loaded.source.path, tokens, loaded.pool));
   const int64_t context = loaded.model->architecture().context;

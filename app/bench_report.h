@@ -60,6 +60,9 @@ struct BenchModel {
   nlohmann::json Details() const;
 };
 
+/// Where the ids of prompts end that are made without the model's description: any vocabulary has so many.
+inline constexpr int64_t kAnyVocabulary = 8192;
+
 /// Token ids that repeat late, the same ones every time for a `seed`.
 std::vector<int32_t> BenchPrompt(int64_t tokens, int64_t vocabulary, int64_t seed);
 

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/cli.h"
+#include "app/engine_pool.h"
 #include "app/json_line.h"
 #include "app/model_source.h"
 #include "app/read_file.h"
@@ -139,7 +140,7 @@ Status QuantizeModel(const QuantizeFlags& flags) {
   CONCLAVE_ASSIGN_OR_RETURN(const std::string in, SourcePath(flags, config));
   CONCLAVE_RETURN_IF_ERROR(CheckPaths(flags, in));
   CONCLAVE_ASSIGN_OR_RETURN(const engine::QuantiseSource source, OpenSource(in, flags.requantize));
-  const auto pool = std::make_shared<engine::ThreadPool>(static_cast<int>(config.threads));
+  const auto pool = NewEnginePool(config);
   Calibration calibration;
   if (!flags.calibrate.empty()) {
     CONCLAVE_ASSIGN_OR_RETURN(calibration, CalibrateOn(flags, in, pool));

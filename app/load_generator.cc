@@ -18,8 +18,6 @@
 namespace conclave::app {
 namespace {
 
-/// Token ids of prompts stay below this: any vocabulary has so many.
-constexpr int64_t kVocabulary = 8192;
 /// What a running answer may say while the long prompt is computed.
 constexpr int64_t kTokensBeside = 1024;
 
@@ -35,7 +33,7 @@ using OnArrival = std::function<void(int64_t arrivals)>;
 Result<Arrivals> Ask(v1::RouterService::StubInterface& router, grpc::ClientContext& context, int64_t prompt,
                      int64_t tokens, int64_t seed, const OnArrival& on_arrival = {}) {
   v1::CompleteRequest request;
-  const std::vector<int32_t> ids = BenchPrompt(prompt, kVocabulary, seed);
+  const std::vector<int32_t> ids = BenchPrompt(prompt, kAnyVocabulary, seed);
   request.mutable_prompt_token_ids()->Add(ids.begin(), ids.end());
   v1::SamplingParams& sampling = *request.mutable_sampling();
   sampling.set_temperature(0.0);

@@ -5,6 +5,7 @@
 #include <future>
 #include <utility>
 
+#include "app/engine_pool.h"
 #include "app/model_source.h"
 #include "app/thread_room.h"
 #include "engine/parallel/thread_pool.h"
@@ -103,15 +104,14 @@ platform::ModuleContext Runtime::Context() {
 Runtime::MadeModule Runtime::MakeModule(std::string_view service) {
   if (!Needs(process_, service)) return std::unique_ptr<platform::ServiceModule>();
   const auto context = Context();
-  auto new_pool = [&] {
-    return std::make_shared<engine::ThreadPool>(static_cast<int>(config_.threads), config_.pin_threads);
-  };
   if (service == "tokenizer") return tokenizer::MakeTokenizerModule(context);
-  if (service == "decoder") return decoder::MakeDecoderModule(context, shared_->local_experts, new_pool());
+  if (service == "decoder")
+    return decoder::MakeDecoderModule(context, shared_->local_experts, NewEnginePool(config_));
   if (service == "retriever") return retriever::MakeRetrieverModule(context);
   if (service == "feedback") return feedback::MakeFeedbackModule(context);
   if (service == "router") return router::MakeRouterModule(context);
-  CONCLAVE_ASSIGN_OR_RETURN(experts::ExpertsModule experts, experts::MakeExpertsModule(context, new_pool()));
+  CONCLAVE_ASSIGN_OR_RETURN(experts::ExpertsModule experts,
+                            experts::MakeExpertsModule(context, NewEnginePool(config_)));
   if (experts.complete) shared_->local_experts = experts.shard;
   return std::move(experts.module);
 }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/cli.h"
+#include "app/engine_pool.h"
 #include "app/model_source.h"
 #include "app/npy_file.h"
 #include "app/read_file.h"
@@ -28,7 +29,7 @@ struct ScoreFlags {
 
 Result<std::unique_ptr<engine::LanguageModel>> LoadModel(const platform::Config& config, int64_t context) {
   CONCLAVE_ASSIGN_OR_RETURN(const platform::ModelSource source, FindModel(config));
-  auto pool = std::make_shared<engine::ThreadPool>(static_cast<int>(config.threads), config.pin_threads);
+  auto pool = NewEnginePool(config);
   return engine::LanguageModel::Load(source.path, context, std::move(pool));
 }
 

@@ -10,14 +10,13 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include "app/bench_report.h"
 #include "conclave/v1/router.grpc.pb.h"
 #include "platform/rpc/status_mapping.h"
 
 namespace conclave::app {
 namespace {
 
-/// Token ids of prompts stay below this: any vocabulary has so many.
-constexpr int64_t kVocabulary = 8192;
 constexpr int64_t kSharedPrefixes = 8;
 constexpr int64_t kSharedPrefixTokens = 64;
 constexpr int64_t kSessions = 32;
@@ -51,7 +50,7 @@ class Dice {
 
 void AddTokens(Dice& dice, int64_t count, v1::CompleteRequest& request) {
   for (int64_t i = 0; i < count; ++i)
-    request.add_prompt_token_ids(static_cast<int32_t>(dice.Roll(0, kVocabulary - 1)));
+    request.add_prompt_token_ids(static_cast<int32_t>(dice.Roll(0, kAnyVocabulary - 1)));
 }
 
 /// Most prompts are short, a few are longer than a step.

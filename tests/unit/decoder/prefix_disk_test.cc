@@ -40,6 +40,16 @@ class PrefixDiskTest : public SchedulerTest {
     return *sink_->End(last_id_);
   }
 
+  /// After a restart, a sequence whose prompt the disk continues.
+  void AdmitOneThatLoads(uint64_t id) {
+    Serve("a", 100);
+    scheduler_->Save();
+    Begin();
+    SequenceRequest loading = Request(sink_, id, 100, 1);
+    loading.tenant = "a";
+    ASSERT_TRUE(scheduler_->Admit(std::move(loading)).ok());
+  }
+
   testing::TemporaryFolder folder_;
   std::filesystem::path path_ = std::filesystem::path(folder_.path()) / "prefixes";
   std::shared_ptr<KvDiskTier> disk_;
@@ -118,12 +128,7 @@ TEST_F(PrefixDiskTest, ATextsLastBlocksGoFirst) {
 }
 
 TEST_F(PrefixDiskTest, OthersRunWhileOneWaitsForTheDisk) {
-  Serve("a", 100);
-  scheduler_->Save();
-  Begin();
-  SequenceRequest loading = Request(sink_, 60, 100, 1);
-  loading.tenant = "a";
-  ASSERT_TRUE(scheduler_->Admit(std::move(loading)).ok());
+  AdmitOneThatLoads(60);
   ASSERT_TRUE(Admit(61, 10, 1).ok());
   EXPECT_EQ(Step(), Sizes{10});
   disk_->WaitIdle();
@@ -131,12 +136,7 @@ TEST_F(PrefixDiskTest, OthersRunWhileOneWaitsForTheDisk) {
 }
 
 TEST_F(PrefixDiskTest, CancelledWhileItWaitsGivesItsBlocksBack) {
-  Serve("a", 100);
-  scheduler_->Save();
-  Begin();
-  SequenceRequest loading = Request(sink_, 60, 100, 1);
-  loading.tenant = "a";
-  ASSERT_TRUE(scheduler_->Admit(std::move(loading)).ok());
+  AdmitOneThatLoads(60);
   (void)scheduler_->Plan(now_);
   scheduler_->Cancel(sink_.get(), 60);
   EXPECT_EQ(sink_->End(60)->reason, FinishReason::kCancelled);
