@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "app/bench_report.h"
-#include "engine/sampling/sampler.h"
+#include "engine/sampling/arg_max.h"
 
 namespace conclave::app {
 namespace {

@@ -7,7 +7,7 @@
 #include "app/bench_report.h"
 #include "engine/roofline/machine_limits.h"
 #include "engine/roofline/rates.h"
-#include "engine/sampling/sampler.h"
+#include "engine/sampling/arg_max.h"
 
 namespace conclave::app {
 namespace {

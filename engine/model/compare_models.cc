@@ -5,7 +5,7 @@
 #include <numeric>
 #include <string>
 
-#include "engine/sampling/sampler.h"
+#include "engine/sampling/arg_max.h"
 
 namespace conclave::engine {
 namespace {

@@ -5,7 +5,7 @@
 #include <numeric>
 #include <utility>
 
-#include "engine/sampling/sampler.h"
+#include "engine/sampling/arg_max.h"
 
 namespace conclave::engine {
 Result<std::unique_ptr<LanguageModel>> LanguageModel::Load(const std::string& path, int64_t context,

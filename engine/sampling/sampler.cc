@@ -1,21 +1,16 @@
 #include "engine/sampling/sampler.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 #include <utility>
 
+#include "engine/sampling/arg_max.h"
 #include "engine/sampling/philox.h"
-#include "engine/sampling/softmax_weights.h"
+#include "engine/sampling/weight_blocks.h"
 
 namespace conclave::engine {
 namespace {
-
-/// Below this share of the best one's probability, e^-40, tokens cannot move a sum in float64; they are not
-/// candidates.
-constexpr double kNegligibleLog = -40.0;
-constexpr float kNegligible = 4.248354e-18f;
 
 std::vector<TokenLogprob> TopTokens(std::span<const float> logits, int64_t count, double log_sum) {
   std::vector<TokenLogprob> top;
@@ -36,47 +31,20 @@ std::vector<TokenLogprob> TopTokens(std::span<const float> logits, int64_t count
 
 }  // namespace
 
-int32_t ArgMax(std::span<const float> logits) {
-  constexpr size_t kLanes = 16;  // So that many comparisons are made at a time; their order is of no account.
-  constexpr float kLowest = -std::numeric_limits<float>::infinity();
-  std::array<float, kLanes> highest;
-  highest.fill(kLowest);
-  size_t id = 0;
-  for (; id + kLanes <= logits.size(); id += kLanes) {
-    for (size_t lane = 0; lane < kLanes; ++lane) {
-      highest[lane] = logits[id + lane] > highest[lane] ? logits[id + lane] : highest[lane];
-    }
-  }
-  float best = *std::max_element(highest.begin(), highest.end());
-  for (; id < logits.size(); ++id) best = logits[id] > best ? logits[id] : best;
-  if (best == kLowest) return -1;
-  return static_cast<int32_t>(std::find(logits.begin(), logits.end(), best) - logits.begin());
-}
-
-double LogSumExp(std::span<const float> logits) {
-  const int32_t best = ArgMax(logits);
-  if (best < 0) return -std::numeric_limits<double>::infinity();
-  const double max = logits[best];
-  double sum = 0.0;
-  for (const float logit : logits) {
-    if (logit - max > kNegligibleLog) sum += std::exp(logit - max);
-  }
-  return max + std::log(sum);
-}
-
 Sampler::Sampler(SamplingParams params, std::span<const int32_t> prompt) : params_(std::move(params)) {
   for (const int32_t token : prompt) ++prompt_[token];
 }
 
-Result<SampledToken> Sampler::Next(std::span<float> logits) {
-  const int32_t best = ArgMax(logits);
+Result<SampledToken> Sampler::Next(std::span<float> logits) { return Next(logits, Summarise(logits)); }
+
+Result<SampledToken> Sampler::Next(std::span<float> logits, const LogitsSummary& summary) {
+  const auto [best, log_sum] = summary;
   if (best < 0 || !std::isfinite(logits[best])) {
     return Internal("the model gave no finite logit; its weights are damaged");
   }
   SampledToken sampled;
   const bool plain = params_.repetition_penalty == 1.0 && params_.frequency_penalty == 0.0 &&
                      params_.presence_penalty == 0.0 && params_.logit_bias.empty();
-  const double log_sum = LogSumOfWeights(logits, logits[best]);
   if (params_.logprobs.has_value()) sampled.top = TopTokens(logits, *params_.logprobs, log_sum);
   if (plain && params_.temperature == 0.0) {
     sampled.token_id = best;
@@ -90,7 +58,9 @@ Result<SampledToken> Sampler::Next(std::span<float> logits) {
       for (const auto& [token, bias] : params_.logit_bias) raw.emplace(token, logits[token]);
       ApplyPenalties(logits);
     }
-    sampled.token_id = params_.temperature == 0.0 ? ArgMax(logits) : Draw(logits);
+    const int32_t likeliest = plain ? best : ArgMax(logits);
+    sampled.token_id =
+        params_.temperature == 0.0 || likeliest < 0 ? likeliest : Draw(logits, logits[likeliest]);
     if (sampled.token_id < 0) return Internal("penalties and bias left no token to choose");
     const auto changed = raw.find(sampled.token_id);
     const float own = changed == raw.end() ? logits[sampled.token_id] : changed->second;
@@ -123,18 +93,19 @@ void Sampler::ApplyPenalties(std::span<float> logits) const {
   }
 }
 
-/// Fills candidates_ in id order.
-void Sampler::Weigh(std::span<const float> logits) {
+/// The candidates in id order, and none that a filter surely takes out.
+void Sampler::FindCandidates(const WeightBlocks& weights, size_t vocabulary) {
+  double least = 0.0;
+  if (params_.top_k > 0) {
+    least = weights.ReachedBy(params_.top_k);
+  } else if (params_.top_p < 1.0) {
+    // All those below this together do not reach 1 - top_p, so that the others reach top_p without them.
+    least = (1.0 - params_.top_p) * weights.total() / static_cast<double>(vocabulary);
+  } else {
+    least = params_.min_p;  // The best one weighs 1.
+  }
   candidates_.clear();
-  const int32_t best = ArgMax(logits);
-  if (best < 0) return;
-  SoftmaxWeights(logits, logits[best], params_.temperature,
-                 [&](size_t first, std::span<const float> weights) {
-                   for (size_t i = 0; i < weights.size(); ++i) {
-                     if (weights[i] > kNegligible)
-                       candidates_.push_back({static_cast<int32_t>(first + i), weights[i]});
-                   }
-                 });
+  weights.ForEachFrom(least, [this](int32_t id, float weight) { candidates_.push_back({id, weight}); });
 }
 
 void Sampler::KeepTopK() {
@@ -153,12 +124,9 @@ double Sampler::TotalWeight() const {
   return total;
 }
 
-void Sampler::KeepTopP() {
+/// `total`: of all weights that top-p is a share of.
+void Sampler::KeepTopP(double total) {
   if (params_.top_p >= 1.0) return;
-  const double total = TotalWeight();
-  // All those below this together do not reach 1 - top_p, so that the others reach top_p without them.
-  const double least = (1.0 - params_.top_p) * total / static_cast<double>(candidates_.size());
-  std::erase_if(candidates_, [least](const Candidate& candidate) { return candidate.weight < least; });
   auto worse = [](const Candidate& a, const Candidate& b) {
     return a.weight < b.weight || (a.weight == b.weight && a.token_id > b.token_id);
   };
@@ -181,17 +149,21 @@ void Sampler::KeepMinP() {
                 [&](const Candidate& candidate) { return candidate.weight < params_.min_p * best; });
 }
 
-int32_t Sampler::Draw(std::span<const float> logits) {
-  Weigh(logits);
-  if (candidates_.empty()) return -1;
+/// `max`: the highest logit.
+int32_t Sampler::Draw(std::span<const float> logits, float max) {
+  const WeightBlocks weights(logits, max, params_.temperature);
+  const double random = UniformAt(params_.seed, draws_);
+  const bool filtered = params_.top_k > 0 || params_.top_p < 1.0 || params_.min_p > 0.0;
+  if (!filtered) return weights.At(random * weights.total());
+  FindCandidates(weights, logits.size());
   KeepTopK();
-  KeepTopP();
+  KeepTopP(params_.top_k > 0 ? TotalWeight() : weights.total());
   KeepMinP();
   auto earlier = [](const Candidate& a, const Candidate& b) { return a.token_id < b.token_id; };
   if (!std::is_sorted(candidates_.begin(), candidates_.end(), earlier)) {
     std::sort(candidates_.begin(), candidates_.end(), earlier);
   }
-  const double target = UniformAt(params_.seed, draws_) * TotalWeight();
+  const double target = random * TotalWeight();
   double passed = 0.0;
   for (const Candidate& candidate : candidates_) {
     passed += candidate.weight;

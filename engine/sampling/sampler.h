@@ -6,9 +6,12 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/sampling/logits_summary.h"
 #include "engine/sampling/sampling_params.h"
 
 namespace conclave::engine {
+
+class WeightBlocks;
 
 struct TokenLogprob {
   int32_t token_id = 0;
@@ -35,6 +38,8 @@ class Sampler {
   /// Chooses the next token and counts it as said. `logits` [vocabulary] is used as working space.
   /// Errors: INTERNAL when no logit is finite (the model's weights are broken).
   Result<SampledToken> Next(std::span<float> logits);
+  /// The same; `summary` is that of `logits`.
+  Result<SampledToken> Next(std::span<float> logits, const LogitsSummary& summary);
 
  private:
   struct Candidate {
@@ -43,11 +48,11 @@ class Sampler {
   };
 
   void ApplyPenalties(std::span<float> logits) const;
-  int32_t Draw(std::span<const float> logits);
-  void Weigh(std::span<const float> logits);
+  int32_t Draw(std::span<const float> logits, float max);
+  void FindCandidates(const WeightBlocks& weights, size_t vocabulary);
   double TotalWeight() const;
   void KeepTopK();
-  void KeepTopP();
+  void KeepTopP(double total);
   void KeepMinP();
 
   SamplingParams params_;
@@ -56,12 +61,5 @@ class Sampler {
   uint64_t draws_ = 0;
   std::vector<Candidate> candidates_;
 };
-
-/// The id of the highest logit; the lower id wins a tie; NaN never wins. -1 when every logit is NaN or minus
-/// infinity.
-int32_t ArgMax(std::span<const float> logits);
-
-/// log(sum(exp(logits))) in float64.
-double LogSumExp(std::span<const float> logits);
 
 }  // namespace conclave::engine

@@ -35,8 +35,4 @@ void SoftmaxWeights(std::span<const float> logits, float max, double temperature
   }
 }
 
-/// log(sum(exp(logits))): weights in float32, their sum in float64 in an order that depends on the number of
-/// logits alone. `max` as above.
-double LogSumOfWeights(std::span<const float> logits, float max);
-
 }  // namespace conclave::engine

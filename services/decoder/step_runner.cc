@@ -8,13 +8,14 @@ namespace {
 
 /// Draws tokens as long as they are those that were guessed, and one more: exactly those that would have come
 /// one at a time, since the rows of logits do not depend on what shares a step, and a row whose guess was
-/// wrong is not looked at. `logits`: [1 + drafts, vocabulary].
-SampledTokens Sample(Sequence& sequence, float* logits, int64_t vocabulary) {
+/// wrong is not looked at. `logits`: [1 + drafts, vocabulary], with a summary of each row.
+SampledTokens Sample(Sequence& sequence, float* logits, const engine::LogitsSummary* summaries,
+                     int64_t vocabulary) {
   const std::span<const int32_t> drafts = sequence.Drafts();
   SampledTokens sampled;
   for (size_t row = 0; row <= drafts.size(); ++row) {
     auto token = sequence.sampler.Next(
-        {logits + static_cast<int64_t>(row) * vocabulary, static_cast<size_t>(vocabulary)});
+        {logits + static_cast<int64_t>(row) * vocabulary, static_cast<size_t>(vocabulary)}, summaries[row]);
     if (!token.ok()) {
       sampled.error = token.status();
       break;
@@ -76,10 +77,13 @@ bool StepRunner::RunStep(Scheduler& scheduler, const std::function<Clock::time_p
     return true;
   }
   CopySharedRows(sequences, first_rows, vocabulary, logits_.data());
+  const auto summaries =
+      engine::SummariseRows({logits_.data(), static_cast<size_t>(rows * vocabulary)}, vocabulary, *pool_);
   std::vector<SampledTokens> sampled(sequences.size());
   pool_->ParallelFor(static_cast<int64_t>(sequences.size()), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      sampled[i] = Sample(*sequences[i], logits_.data() + first_rows[i] * vocabulary, vocabulary);
+      sampled[i] = Sample(*sequences[i], logits_.data() + first_rows[i] * vocabulary,
+                          summaries.data() + first_rows[i], vocabulary);
     }
   });
   scheduler.Complete(std::move(sampled), now());

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/sampling/arg_max.h"
 #include "tests/unit/decoder/scheduler_fixture.h"
 #include "tests/unit/decoder/small_decoder.h"
 #include "tests/unit/engine/model/loaded_model.h"

@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include "engine/sampling/sampler.h"
+#include "engine/sampling/arg_max.h"
 
 namespace conclave::engine {
 namespace {
@@ -55,35 +55,6 @@ TEST(SoftmaxWeightsTest, WhatIsNoNumberWeighsNothingAndATinyTemperatureLeavesThe
       if (temperature < 1.0) EXPECT_EQ(weights[0], 0.0f);
     });
   }
-}
-
-TEST(SoftmaxWeightsTest, TheLogarithmOfTheirSumIsThatOfDoubles) {
-  for (const size_t size : {1u, 15u, 16u, 17u, 512u, 530u, 49152u}) {
-    for (const float spread : {0.0f, 0.1f, 3.0f, 20.0f}) {
-      const std::vector<float> logits = RandomLogits(size, spread, static_cast<uint32_t>(size));
-      EXPECT_NEAR(LogSumOfWeights(logits, logits[ArgMax(logits)]), LogSumExp(logits), 3e-7);
-    }
-  }
-}
-
-TEST(ArgMaxTest, TheLowestOfTheHighestWins) {
-  std::mt19937 random(5);
-  for (int round = 0; round < 300; ++round) {
-    std::vector<float> logits(1 + random() % 70);
-    // Few values, so that ties are common.
-    for (float& logit : logits)
-      logit = std::vector<float>{kNan, -kInfinity, -1.0f, -0.0f, 0.0f, 2.0f}[random() % 6];
-    int32_t expected = -1;
-    float best = -kInfinity;
-    for (size_t id = 0; id < logits.size(); ++id) {
-      if (logits[id] > best) {
-        best = logits[id];
-        expected = static_cast<int32_t>(id);
-      }
-    }
-    EXPECT_EQ(ArgMax(logits), expected);
-  }
-  EXPECT_EQ(ArgMax({}), -1);
 }
 
 }  // namespace

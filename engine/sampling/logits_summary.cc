@@ -1,0 +1,94 @@
+#include "engine/sampling/logits_summary.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "engine/sampling/arg_max.h"
+#include "engine/sampling/softmax_weights.h"
+
+namespace conclave::engine {
+namespace {
+
+/// Logits that one thread looks at, small enough for its first cache.
+constexpr int64_t kPart = 4096;
+
+struct Part {
+  int32_t best = -1;
+  float max = -std::numeric_limits<float>::infinity();
+  double sum = 0.0;  ///< of e^(logit - max)
+};
+
+int64_t PartsOf(int64_t vocabulary) { return (vocabulary + kPart - 1) / kPart; }
+
+double SumOfWeights(std::span<const float> logits, float max) {
+  constexpr size_t kLanes = 16;  // A single sum would wait for each addition.
+  static_assert(kWeightsTogether % kLanes == 0);
+  std::array<double, kLanes> sums{};
+  SoftmaxWeights(logits, max, 1.0, [&](size_t, std::span<const float> weights) {
+    size_t i = 0;
+    for (; i + kLanes <= weights.size(); i += kLanes) {
+      for (size_t lane = 0; lane < kLanes; ++lane) sums[lane] += weights[i + lane];
+    }
+    for (; i < weights.size(); ++i) sums[i % kLanes] += weights[i];
+  });
+  double sum = 0.0;
+  for (const double lane : sums) sum += lane;
+  return sum;
+}
+
+/// The `index`-th part of one row.
+Part Look(std::span<const float> row, int64_t index) {
+  const auto first = static_cast<size_t>(index * kPart);
+  const std::span<const float> logits = row.subspan(first, std::min<size_t>(kPart, row.size() - first));
+  Part part;
+  const int32_t best = ArgMax(logits);
+  if (best < 0) return part;
+  part.best = static_cast<int32_t>(first) + best;
+  part.max = logits[best];
+  if (std::isfinite(part.max)) part.sum = SumOfWeights(logits, part.max);
+  return part;
+}
+
+LogitsSummary Combine(std::span<const Part> parts) {
+  const auto highest = std::max_element(parts.begin(), parts.end(),
+                                        [](const Part& a, const Part& b) { return a.max < b.max; });
+  if (highest == parts.end() || highest->best < 0) return {};
+  LogitsSummary summary{.best = highest->best};
+  const double max = highest->max;
+  if (!std::isfinite(max)) return summary;
+  double sum = 0.0;
+  for (const Part& part : parts) {
+    if (part.best >= 0) sum += part.sum * std::exp(part.max - max);
+  }
+  summary.log_sum = max + std::log(sum);
+  return summary;
+}
+
+}  // namespace
+
+std::vector<LogitsSummary> SummariseRows(std::span<const float> logits, int64_t vocabulary,
+                                         ThreadPool& pool) {
+  const int64_t rows = static_cast<int64_t>(logits.size()) / vocabulary;
+  const int64_t parts_of_row = PartsOf(vocabulary);
+  std::vector<Part> parts(rows * parts_of_row);
+  pool.ParallelFor(static_cast<int64_t>(parts.size()), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t row = i / parts_of_row;
+      parts[i] = Look(logits.subspan(row * vocabulary, vocabulary), i % parts_of_row);
+    }
+  });
+  std::vector<LogitsSummary> summaries;
+  for (int64_t row = 0; row < rows; ++row) {
+    summaries.push_back(Combine(std::span(parts).subspan(row * parts_of_row, parts_of_row)));
+  }
+  return summaries;
+}
+
+LogitsSummary Summarise(std::span<const float> logits) {
+  std::vector<Part> parts;
+  for (int64_t i = 0; i < PartsOf(static_cast<int64_t>(logits.size())); ++i) parts.push_back(Look(logits, i));
+  return Combine(parts);
+}
+
+}  // namespace conclave::engine
