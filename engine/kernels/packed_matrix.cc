@@ -118,13 +118,15 @@ void PackedMatrix::UnpackBlocks(int64_t row, float* out) const {
   for (int64_t column = 0; column < columns_; column += kActivationBlock, block += format.bytes()) {
     const auto* q = reinterpret_cast<const uint8_t*>(block);
     const std::byte* scales = block + format.q_bytes();
-    const float offset = format.offsets ? LoadScale(format, scales + format.scale_bytes(), lane) : 0.0f;
+    const float scale = LoadScale(format, scales, lane);
+    const bool two = format.offsets || format.half_groups;
+    const float further = two ? LoadScale(format, scales + format.scale_bytes(), lane) : 0.0f;
+    const float offset = format.offsets ? further : 0.0f;
     for (int64_t i = 0; i < kActivationBlock; ++i) {
       const bool second = format.half_groups && i >= kActivationBlock / 2;
-      const float scale = LoadScale(format, scales + (second ? format.scale_bytes() : 0), lane);
       int number = format.nibbles ? q[i / 8 * 64 + lane * 4 + i % 4] : q[i / 4 * 64 + lane * 4 + i % 4];
       if (format.nibbles) number = i % 8 < 4 ? number & 0x0F : number >> 4;
-      out[column + i] = scale * static_cast<float>(number - format.zero_point);
+      out[column + i] = (second ? further : scale) * static_cast<float>(number - format.zero_point);
       if (format.offsets) out[column + i] += offset;
     }
   }

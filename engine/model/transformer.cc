@@ -67,9 +67,8 @@ struct Transformer::AttentionWork {
   int64_t kv_head;
 };
 
-Transformer::Transformer(const ModelFile& file, const ModelDescription& description)
+Transformer::Transformer(const ModelDescription& description)
     : architecture_(description.architecture),
-      embedding_(*file.Find(description.names.embedding)),
       layers_(description.architecture.layers),
       rope_(description.architecture) {}
 
@@ -78,7 +77,8 @@ Result<std::unique_ptr<Transformer>> Transformer::Load(const ModelFile& file,
                                                        ThreadPool& pool) {
   const WeightNames& names = description.names;
   CONCLAVE_RETURN_IF_ERROR(Require(file, names.embedding).status());
-  std::unique_ptr<Transformer> model(new Transformer(file, description));
+  std::unique_ptr<Transformer> model(new Transformer(description));
+  if (!description.architecture.tied_embeddings) model->embedding_ = *file.Find(names.embedding);
   CONCLAVE_ASSIGN_OR_RETURN(model->output_norm_,
                             LoadVector(file, names.output_norm, description.architecture.hidden));
   const std::string& head = description.architecture.tied_embeddings ? names.embedding : names.output;
@@ -153,7 +153,7 @@ Status Transformer::Forward(std::span<const SequenceStep> steps, FeedForward& fe
   tokens_ = 0;
   for (const SequenceStep& step : steps) tokens_ += static_cast<int64_t>(step.tokens.size());
   if (tokens_ == 0) return Status::Ok();
-  Embed(steps);
+  Embed(steps, pool);
   for (int64_t index = 0; index < architecture_.layers; ++index) {
     const Layer& layer = layers_[index];
     NormRows(layer.attention_norm.data(), false, layer.attention_quantised, pool);
@@ -179,7 +179,7 @@ void Transformer::Observe(ProductInput input, int64_t layer, const float* x, int
   if (observer_ != nullptr) observer_->Observe(input, layer, {.x = x, .rows = rows, .columns = columns});
 }
 
-void Transformer::Embed(std::span<const SequenceStep> steps) {
+void Transformer::Embed(std::span<const SequenceStep> steps, ThreadPool& pool) {
   const Architecture& a = architecture_;
   Grow(residual_, tokens_ * a.hidden);
   Grow(normed_, tokens_ * a.hidden);
@@ -188,15 +188,24 @@ void Transformer::Embed(std::span<const SequenceStep> steps) {
   Grow(key_, tokens_ * a.kv_heads * a.head_dim);
   Grow(value_, tokens_ * a.kv_heads * a.head_dim);
   Grow(cos_sin_, tokens_ * a.rope_dims);
-  const int64_t row_bytes = *RowBytes(embedding_.dtype, a.hidden);
-  int64_t row = 0;
+  embedded_.clear();
   for (const SequenceStep& step : steps) {
-    for (size_t i = 0; i < step.tokens.size(); ++i, ++row) {
-      DequantiseRow(embedding_.dtype, embedding_.data + step.tokens[i] * row_bytes, a.hidden,
-                    residual_.data() + row * a.hidden);
-      rope_.CosSin(step.cache->length() + static_cast<int64_t>(i), cos_sin_.data() + row * a.rope_dims);
+    for (size_t i = 0; i < step.tokens.size(); ++i) {
+      embedded_.push_back({step.tokens[i], step.cache->length() + static_cast<int64_t>(i)});
     }
   }
+  ForTokens(pool, tokens_, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      EmbedToken(embedded_[row].token, residual_.data() + row * a.hidden);
+      rope_.CosSin(embedded_[row].position, cos_sin_.data() + row * a.rope_dims);
+    }
+  });
+}
+
+void Transformer::EmbedToken(int32_t token, float* out) const {
+  if (!embedding_.has_value()) return output_.UnpackRow(token, out);
+  const int64_t row_bytes = *RowBytes(embedding_->dtype, architecture_.hidden);
+  DequantiseRow(embedding_->dtype, embedding_->data + token * row_bytes, architecture_.hidden, out);
 }
 
 void Transformer::NormRows(const float* weight, bool quantise, bool precise, ThreadPool& pool) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -35,8 +36,8 @@ struct SequenceStep {
 /// number of threads.
 class Transformer {
  public:
-  /// Packs the weights for this machine's kernels. `file` must outlive the transformer (embeddings are read
-  /// from it). Errors: INVALID_ARGUMENT, UNIMPLEMENTED.
+  /// Packs the weights for this machine's kernels. `file` must outlive the transformer (embeddings
+  /// are read from it where they are not the head's rows). Errors: INVALID_ARGUMENT, UNIMPLEMENTED.
   static Result<std::unique_ptr<Transformer>> Load(const ModelFile& file, const ModelDescription& description,
                                                    ThreadPool& pool);
 
@@ -78,10 +79,11 @@ class Transformer {
   /// One unit of attention work: some rows of one sequence for one key-value head.
   struct AttentionWork;
 
-  Transformer(const ModelFile& file, const ModelDescription& description);
+  explicit Transformer(const ModelDescription& description);
   Status LoadLayer(const ModelFile& file, const ModelDescription& description, int64_t index);
   Status CheckSteps(std::span<const SequenceStep> steps) const;
-  void Embed(std::span<const SequenceStep> steps);
+  void Embed(std::span<const SequenceStep> steps, ThreadPool& pool);
+  void EmbedToken(int32_t token, float* out) const;
   void Observe(ProductInput input, int64_t layer, const float* x, int64_t rows, int64_t columns);
   void NormRows(const float* weight, bool quantise, bool precise, ThreadPool& pool);
   void Project(const Layer& layer, ThreadPool& pool);
@@ -92,8 +94,14 @@ class Transformer {
   void StoreHead(int64_t layer, const KvSequence& cache, int64_t position, int64_t head, bool values,
                  const float* x);
 
+  /// A token of the step and its place in its sequence.
+  struct Embedded {
+    int32_t token;
+    int64_t position;
+  };
+
   Architecture architecture_;
-  TensorView embedding_;
+  std::optional<TensorView> embedding_;  ///< in the file; none when the head's rows are the embeddings
   std::vector<float> output_norm_;
   PackedMatrix output_;
   std::vector<Layer> layers_;
@@ -103,6 +111,7 @@ class Transformer {
 
   // Buffers of the step that runs, kept for the next one. [tokens, ...]
   int64_t tokens_ = 0;
+  std::vector<Embedded> embedded_;
   AlignedVector<float> residual_, normed_, query_, key_, value_, attended_, cos_sin_;
   QuantisedRows blocks_;
   PreciseRows precise_;
