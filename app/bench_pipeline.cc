@@ -102,15 +102,16 @@ Result<LoadTimes> RunBare(engine::LanguageModel& model, engine::KvPool& kv, cons
   // The prompts make the first token.
   const BatchShape shape{.streams = load.streams, .prompt = load.prompt, .tokens = load.tokens - 1};
   CONCLAVE_ASSIGN_OR_RETURN(const BatchTimes times, RunBareBatch(model, kv, shape, step_tokens));
-  return LoadTimes{
-      .total_s = times.prompt_s + times.decode_s, .first_token_s = {times.prompt_s}, .between_tokens_s = {}};
+  return LoadTimes{.total_s = times.prompt_s + times.decode_s,
+                   .first_token_s = {times.prompt_s},
+                   .decoder_prompt_s = {times.prompt_s}};
 }
 
 /// Rounds over all sides in turn; a JSON object for one number of streams, and the share of the first side
 /// that the second one reaches.
 Result<nlohmann::json> MeasureStreams(const std::vector<Side>& sides, const PipelineFlags& flags,
                                       int64_t streams, int64_t& seed, double& share) {
-  std::vector<std::vector<double>> rates(sides.size()), first(sides.size());
+  std::vector<std::vector<double>> rates(sides.size()), first(sides.size()), own(sides.size());
   for (int64_t round = 0; round <= flags.repeats; ++round) {  // The first round warms up and does not count.
     for (size_t i = 0; i < sides.size(); ++i) {
       const Load load{.streams = streams, .prompt = flags.prompt, .tokens = flags.tokens, .first_seed = seed};
@@ -119,6 +120,7 @@ Result<nlohmann::json> MeasureStreams(const std::vector<Side>& sides, const Pipe
       if (round == 0) continue;
       rates[i].push_back(static_cast<double>(streams * (flags.prompt + flags.tokens)) / times.total_s);
       first[i].push_back(kMilli * Quantile(times.first_token_s, 0.5));
+      own[i].push_back(kMilli * Quantile(times.decoder_prompt_s, 0.5));
     }
   }
   nlohmann::json row = {{"streams", streams}};
@@ -129,6 +131,7 @@ Result<nlohmann::json> MeasureStreams(const std::vector<Side>& sides, const Pipe
     row[sides[i].name] = {{"tokens_per_s", Median(rates[i])},
                           {"share_of_bare_engine", Median(shares)},
                           {"first_token_ms", Median(first[i])},
+                          {"decoder_prompt_ms", Median(own[i])},
                           {"all", rates[i]}};
     if (i == 1) share = Median(shares);
   }

@@ -25,6 +25,7 @@ constexpr int64_t kTokensBeside = 1024;
 struct Arrivals {
   BenchClock::time_point asked;
   std::vector<BenchClock::time_point> at;
+  double decoder_prompt_s = 0.0;
 };
 
 using OnArrival = std::function<void(int64_t arrivals)>;
@@ -44,6 +45,8 @@ Result<Arrivals> Ask(v1::RouterService::StubInterface& router, grpc::ClientConte
   const auto reader = router.Complete(&context, request);
   v1::CompleteResponse response;
   while (reader->Read(&response)) {
+    const double rate = response.finished().prompt_tokens_per_s();
+    if (rate > 0.0) arrivals.decoder_prompt_s = static_cast<double>(prompt) / rate;
     if (!response.has_delta() || response.delta().token_ids().empty()) continue;
     arrivals.at.push_back(BenchClock::now());
     if (on_arrival) on_arrival(static_cast<int64_t>(arrivals.at.size()));
@@ -151,11 +154,12 @@ Result<LoadTimes> RunLoad(const std::shared_ptr<grpc::Channel>& router, const Lo
       });
     }
   }
-  LoadTimes times{.total_s = SecondsSince(start), .first_token_s = {}, .between_tokens_s = {}};
+  LoadTimes times{.total_s = SecondsSince(start)};
   CONCLAVE_RETURN_IF_ERROR(failure.Get());
   for (const std::vector<Arrivals>& answers : seen) {
     for (const Arrivals& answer : answers) {
       times.first_token_s.push_back(Seconds(answer.asked, answer.at.front()));
+      times.decoder_prompt_s.push_back(answer.decoder_prompt_s);
       AddGaps(answer.at, answer.asked, BenchClock::time_point::max(), times.between_tokens_s);
     }
   }

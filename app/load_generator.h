@@ -22,8 +22,10 @@ struct Load {
 
 /// What the clients saw. Seconds.
 struct LoadTimes {
-  double total_s = 0.0;                  ///< from the first request to the last answer's end
-  std::vector<double> first_token_s;     ///< from a request to its answer's first token, one each
+  double total_s = 0.0;               ///< from the first request to the last answer's end
+  std::vector<double> first_token_s;  ///< from a request to its answer's first token, one each
+  /// From the prompt's first chunk to the first token, as the decoder saw it, one each.
+  std::vector<double> decoder_prompt_s;
   std::vector<double> between_tokens_s;  ///< from one message with tokens to the next of the same answer
 };
 
