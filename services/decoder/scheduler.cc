@@ -20,110 +20,20 @@ Scheduler::Scheduler(const DecoderLimits& limits, engine::KvPool& pool, int64_t 
       pool_(pool),
       prefixes_(pool, limits.prefix_cache_bytes, std::move(model_hash), std::move(disk)),
       pacer_(limits.slowdown_percent),
-      vocabulary_(vocabulary),
-      context_(context) {}
-
-Status Scheduler::Check(SequenceRequest& request) const {
-  if (request.prompt.empty()) return InvalidArgument("the prompt is empty; give at least one token");
-  const int64_t prompt = request.prompt_tokens();
-  if (prompt >= context_) {
-    return OutOfRange("the prompt has " + std::to_string(prompt) + " tokens; the model's context of " +
-                      std::to_string(context_) + " leaves no room for an answer");
-  }
-  for (const int32_t token : request.prompt) {
-    if (token < 0 || token >= vocabulary_) {
-      return InvalidArgument("the prompt's token id " + std::to_string(token) +
-                             " is outside the vocabulary of " + std::to_string(vocabulary_));
-    }
-  }
-  if (static_cast<int64_t>(request.end_tokens.size()) > kMostEndTokens) {
-    return InvalidArgument("more than " + std::to_string(kMostEndTokens) + " end tokens");
-  }
-  if (request.max_tokens == 0) request.max_tokens = kDefaultMaxTokens;
-  request.max_tokens = std::min(request.max_tokens, context_ - prompt);
-  CONCLAVE_RETURN_IF_ERROR(engine::Validate(request.sampling, vocabulary_));
-  return CheckAnswers(request);
-}
-
-/// Whether its answers fit in beside nobody, and have ids that nothing else of the stream has.
-Status Scheduler::CheckAnswers(const SequenceRequest& request) const {
-  if (request.answers() > kMostAnswers) {
-    return InvalidArgument("a request for " + std::to_string(request.answers()) + " answers; at most " +
-                           std::to_string(kMostAnswers) + " are allowed");
-  }
-  if (request.answers() > 1 && request.answers() > limits_.running_sequences) {
-    return OutOfRange(std::to_string(request.answers()) + " answers to one prompt never run beside one " +
-                      "another among " + std::to_string(limits_.running_sequences) +
-                      " sequences; ask for fewer or raise limits.running_sequences");
-  }
-  if (BlocksFor(request) > pool_.total_blocks()) {
-    const std::string answers = request.answers() == 1
-                                    ? "an answer of up to "
-                                    : std::to_string(request.answers()) + " answers, each of up to ";
-    return OutOfRange("a prompt of " + std::to_string(request.prompt_tokens()) + " tokens with " + answers +
-                      std::to_string(request.max_tokens) + " never fits into the key-value cache of " +
-                      std::to_string(pool_.total_blocks() * engine::kKvBlockTokens) +
-                      " tokens; ask for fewer tokens or raise limits.kv_bytes");
-  }
-  std::vector<uint64_t> ids = {request.id};
-  for (const FurtherAnswer& answer : request.further) ids.push_back(answer.id);
-  for (auto id = ids.begin(); id != ids.end(); ++id) {
-    auto has = [&](const SequenceRequest& other) { return other.Has(request.sink.get(), *id); };
-    const bool taken =
-        std::find(ids.begin(), id, *id) != id || std::any_of(queue_.begin(), queue_.end(), has) ||
-        std::any_of(running_.begin(), running_.end(), [&](const auto& s) { return has(s->request); });
-    if (taken) return AlreadyExists("the stream already has a sequence " + std::to_string(*id));
-  }
-  return Status::Ok();
-}
-
-void Scheduler::CountQueued(const SequenceRequest& request, int64_t sign) {
-  queued_sequences_ += sign * request.answers();
-  queued_tokens_ += sign * request.tokens();
-}
+      queue_(limits, pool.total_blocks(), vocabulary, context) {}
 
 Status Scheduler::Admit(SequenceRequest request) {
-  CONCLAVE_RETURN_IF_ERROR(Check(request));
-  // One request alone may be larger than the whole queue: it then waits alone.
-  const bool full = queued_sequences_ >= limits_.queued_sequences ||
-                    (!queue_.empty() && (queued_sequences_ + request.answers() > limits_.queued_sequences ||
-                                         queued_tokens_ + request.tokens() > limits_.queued_tokens));
-  if (full) {
-    return ResourceExhausted("the decoder's queue is full: " + std::to_string(queued_sequences_) +
-                             " sequences, " + std::to_string(queued_tokens_) + " tokens; try again later")
-        .WithRetryAfterMs(kRetryAfterMs);
-  }
-  CountQueued(request, 1);
-  queue_.push_back(std::move(request));
-  return Status::Ok();
-}
-
-/// Whether the sequence was waiting.
-bool Scheduler::CancelQueued(const EventSink* sink, uint64_t id) {
-  const auto found = std::find_if(queue_.begin(), queue_.end(),
-                                  [&](const SequenceRequest& request) { return request.Has(sink, id); });
-  if (found == queue_.end()) return false;
-  uint64_t seed = found->sampling.seed;
-  for (const FurtherAnswer& answer : found->further) {
-    if (answer.id == id) seed = answer.seed;
-  }
-  Emit(found->sink,
-       {.sequence_id = id,
-        .end = SequenceEnd{
-            .reason = FinishReason::kCancelled, .prompt_tokens = found->prompt_tokens(), .seed = seed}});
-  CountQueued(*found, -1);
-  if (found->answers() == 1) {
-    queue_.erase(found);
-  } else {
-    found->Drop(id);
-    CountQueued(*found, 1);
-  }
-  return true;
+  return queue_.Add(std::move(request), [this](const EventSink* sink, uint64_t id) {
+    return std::ranges::any_of(running_, [&](const auto& s) { return s->request.Has(sink, id); });
+  });
 }
 
 void Scheduler::Cancel(const EventSink* sink, uint64_t id) {
   no_room_for_.reset();
-  if (CancelQueued(sink, id)) return Flush();
+  if (auto cancelled = queue_.Cancel(sink, id)) {
+    Emit(cancelled->first, std::move(cancelled->second));
+    return Flush();
+  }
   for (const auto& sequence : running_) {
     if (sequence->request.sink.get() != sink || sequence->request.id != id) continue;
     Finish(*sequence, {.reason = FinishReason::kCancelled}, Clock::now());
@@ -135,11 +45,7 @@ void Scheduler::Cancel(const EventSink* sink, uint64_t id) {
 
 void Scheduler::CancelAll(const EventSink* sink) {
   no_room_for_.reset();
-  std::erase_if(queue_, [&](const SequenceRequest& request) {
-    if (request.sink.get() != sink) return false;
-    CountQueued(request, -1);
-    return true;
-  });
+  queue_.CancelAll(sink);
   for (const auto& sequence : running_) {
     if (sequence->request.sink.get() != sink) continue;
     prefixes_.Keep(*sequence);
@@ -153,8 +59,8 @@ SchedulerStatus Scheduler::Snapshot() const {
                                     [&](const auto& s) { return paused_.Contains(s->request.sink); });
   return {.running = static_cast<int64_t>(running_.size()),
           .paused = static_cast<int64_t>(paused),
-          .queued = queued_sequences_,
-          .queued_tokens = queued_tokens_,
+          .queued = queue_.sequences(),
+          .queued_tokens = queue_.tokens(),
           .kv_bytes_used = pool_.used_bytes(),
           .kv_bytes_total = pool_.total_bytes(),
           .prefixes = prefixes_.Snapshot(),
@@ -171,7 +77,7 @@ std::optional<Clock::time_point> Scheduler::PauseEnds() const {
 void Scheduler::AskStreams(Clock::time_point now) {
   std::set<std::shared_ptr<EventSink>> streams;
   for (const auto& sequence : running_) streams.insert(sequence->request.sink);
-  for (const SequenceRequest& request : queue_) streams.insert(request.sink);
+  queue_.AddStreams(streams);
   paused_.Ask(streams, now);
   const std::chrono::milliseconds longest(limits_.longest_pause_ms);
   for (const auto& stream : paused_.RemovePausedSince(now - longest)) {
@@ -221,10 +127,7 @@ void Scheduler::Join(Clock::time_point now) {
       no_room_for_ = name;
       return;
     }
-    CountQueued(*next, -1);
-    SequenceRequest request = std::move(*next);
-    next = queue_.erase(next);
-    Run(std::move(request), std::move(places), now);
+    Run(queue_.Take(next), std::move(places), now);
   }
 }
 

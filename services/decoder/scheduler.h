@@ -1,6 +1,5 @@
 #pragma once
 
-#include <deque>
 #include <list>
 #include <memory>
 #include <optional>
@@ -12,6 +11,7 @@
 #include "services/decoder/limits.h"
 #include "services/decoder/paused_streams.h"
 #include "services/decoder/prefix_sharing.h"
+#include "services/decoder/request_queue.h"
 #include "services/decoder/sequence.h"
 #include "services/decoder/step_pacer.h"
 
@@ -106,10 +106,6 @@ class Scheduler {
  private:
   using Running = std::list<std::unique_ptr<Sequence>>;
 
-  Status Check(SequenceRequest& request) const;
-  Status CheckAnswers(const SequenceRequest& request) const;
-  bool CancelQueued(const EventSink* sink, uint64_t id);
-  void CountQueued(const SequenceRequest& request, int64_t sign);
   void AskStreams(Clock::time_point now);
   void FinishLoads(Clock::time_point now);
   void Join(Clock::time_point now);
@@ -131,12 +127,7 @@ class Scheduler {
   engine::KvPool& pool_;
   PrefixSharing prefixes_;
   StepPacer pacer_;
-  int64_t vocabulary_;
-  int64_t context_;
-
-  std::deque<SequenceRequest> queue_;
-  int64_t queued_sequences_ = 0;
-  int64_t queued_tokens_ = 0;
+  RequestQueue queue_;
   Running running_;
   /// The request that there was no room for, until something ends; its prompt need not be looked up again.
   std::optional<std::pair<const EventSink*, uint64_t>> no_room_for_;
