@@ -91,6 +91,21 @@ void KvSequence::Fork(const KvSequence& other) {
   length_ = other.length_;
 }
 
+void KvSequence::Follow(const KvSequence& other) {
+  assert(length_ <= other.length_ && other.length_ <= capacity() && pool_ == other.pool_);
+  const int64_t whole = other.length_ / kKvBlockTokens;
+  for (int64_t i = 0; i < whole; ++i) {
+    if (blocks_[i] == other.blocks_[i]) continue;
+    pool_->Share(other.blocks_[i]);
+    pool_->Drop(std::exchange(blocks_[i], other.blocks_[i]));
+  }
+  if (whole * kKvBlockTokens < other.length_) {
+    std::copy_n(pool_->Block(other.blocks_[whole]), pool_->layout().block_bytes(),
+                pool_->Block(blocks_[whole]));
+  }
+  length_ = other.length_;
+}
+
 void KvSequence::Swap(KvSequence& other) {
   assert(pool_ == other.pool_);
   blocks_.swap(other.blocks_);

@@ -93,6 +93,11 @@ class KvSequence {
   /// copies the one that is not. Only for an empty sequence, whose room comes behind the shared blocks and
   /// must hold that one. `other` must not Retreat into what is shared.
   void Fork(const KvSequence& other);
+  /// Begins again with all that `other`, of the same pool and at least as long, holds: takes references on
+  /// its whole blocks in place of the sequence's own, and copies the one that is not whole; takes no new
+  /// block. The sequence keeps its room, which must hold that, and nobody else may hold its blocks from its
+  /// last, partly written one on.
+  void Follow(const KvSequence& other);
   /// Exchanges room and tokens with another sequence of the same pool.
   void Swap(KvSequence& other);
   void Clear();

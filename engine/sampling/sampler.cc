@@ -10,7 +10,6 @@
 #include "engine/sampling/weight_blocks.h"
 
 namespace conclave::engine {
-namespace {
 
 std::vector<TokenLogprob> TopTokens(std::span<const float> logits, int64_t count, double log_sum) {
   std::vector<TokenLogprob> top;
@@ -28,8 +27,6 @@ std::vector<TokenLogprob> TopTokens(std::span<const float> logits, int64_t count
   for (TokenLogprob& entry : top) entry.logprob = static_cast<float>(entry.logprob - log_sum);
   return top;
 }
-
-}  // namespace
 
 Sampler::Sampler(SamplingParams params, std::span<const int32_t> prompt) : params_(std::move(params)) {
   for (const int32_t token : prompt) ++prompt_[token];

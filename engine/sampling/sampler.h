@@ -62,4 +62,7 @@ class Sampler {
   std::vector<Candidate> candidates_;
 };
 
+/// The `count` highest logits, best first, less `log_sum`; the lower id wins a tie, and NaN is left out.
+std::vector<TokenLogprob> TopTokens(std::span<const float> logits, int64_t count, double log_sum);
+
 }  // namespace conclave::engine

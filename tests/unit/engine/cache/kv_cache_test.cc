@@ -155,6 +155,35 @@ TEST(KvSequenceTest, ForkSharesWholeBlocksAndCopiesTheLastOne) {
   }
 }
 
+TEST(KvSequenceTest, FollowSharesWholeBlocksCopiesTheLastAndTakesNone) {
+  for (const int64_t longer : {0, 10, 24, 31, 60}) {
+    const auto pool = Pool(12);
+    {
+      KvSequence first(*pool);
+      KvSequence second(*pool);
+      ASSERT_TRUE(first.Reserve(120).ok());
+      ASSERT_TRUE(second.Reserve(120).ok());
+      first.Advance(40 + longer);
+      second.Advance(40);
+      for (const int32_t block : first.blocks()) *pool->Block(block) = static_cast<std::byte>(17 + block);
+      const std::vector<int32_t> own = second.blocks();
+      const int64_t whole = first.length() / kKvBlockTokens;
+      for (const int times : {1, 2}) {
+        second.Follow(first);
+        EXPECT_EQ(second.length(), 40 + longer);
+        EXPECT_EQ(second.capacity(), first.capacity());
+        EXPECT_EQ(pool->free_blocks(), 4 + whole) << times;
+        for (int64_t i = 0; i < whole; ++i) EXPECT_EQ(second.blocks()[i], first.blocks()[i]);
+        for (int64_t i = whole; i < 4; ++i) EXPECT_EQ(second.blocks()[i], own[i]);
+        if (first.length() % kKvBlockTokens > 0) {
+          EXPECT_EQ(*pool->Block(own[whole]), *pool->Block(first.blocks()[whole]));
+        }
+      }
+    }
+    EXPECT_EQ(pool->free_blocks(), pool->total_blocks());
+  }
+}
+
 TEST(KvSequenceTest, SwapExchangesRoomAndTokens) {
   const auto pool = Pool(4);
   KvSequence long_one(*pool);
