@@ -10,7 +10,7 @@ namespace conclave::decoder {
 
 namespace {
 
-/// What an answer does not share with the others to the same prompt.
+/// What an answer, or a beam, does not share with the others to the same prompt.
 int64_t OwnBlocks(const SequenceRequest& request) {
   const int64_t longest = request.prompt_tokens() + request.max_tokens;
   return engine::KvBlocksFor(longest) - request.prompt_tokens() / engine::kKvBlockTokens;
@@ -19,7 +19,7 @@ int64_t OwnBlocks(const SequenceRequest& request) {
 }  // namespace
 
 int64_t BlocksFor(const SequenceRequest& request) {
-  return request.prompt_tokens() / engine::kKvBlockTokens + request.answers() * OwnBlocks(request);
+  return request.prompt_tokens() / engine::kKvBlockTokens + request.width() * OwnBlocks(request);
 }
 
 PrefixSharing::PrefixSharing(engine::KvPool& pool, int64_t bytes, std::string model_hash,
@@ -46,13 +46,13 @@ std::string PrefixSharing::Salt(const SequenceRequest& request) const {
 
 std::vector<engine::KvSequence> PrefixSharing::Place(const SequenceRequest& request) {
   std::vector<engine::KvSequence> places;
-  places.reserve(request.answers());
+  places.reserve(request.width());
   engine::KvSequence& first = places.emplace_back(prefixes_.pool());
   if (prefixes_.most_nodes() > 0) first.Adopt(prefixes_.Match(Salt(request), request.prompt));
   if (!prefixes_.MakeRoom(BlocksFor(request) - static_cast<int64_t>(first.blocks().size()))) return {};
   // Reserving cannot fail: the room was just made.
   (void)first.Reserve(request.prompt_tokens() + request.max_tokens);
-  for (int64_t i = 1; i < request.answers(); ++i) {
+  for (int64_t i = 1; i < request.width(); ++i) {
     (void)places.emplace_back(prefixes_.pool()).Reserve(OwnBlocks(request) * engine::kKvBlockTokens);
   }
   if (prefixes_.most_nodes() > 0) ++(first.length() > 0 ? hits_ : misses_);

@@ -28,7 +28,8 @@ struct PrefixDiskStatus {
   int64_t errors = 0;
 };
 
-/// The blocks that a request's answers, which share those that the prompt fills, take at most.
+/// The blocks that a request's answers, or beams, which share those that the prompt fills, take at most.
+/// Beams never take more while they run (BeamGroup).
 int64_t BlocksFor(const SequenceRequest& request);
 
 /// Gives sequences their place in the cache, with what earlier ones of the same tenant, model and adapter
@@ -41,10 +42,10 @@ class PrefixSharing {
   PrefixSharing(engine::KvPool& pool, int64_t bytes, std::string model_hash,
                 std::shared_ptr<KvDiskTier> disk = nullptr);
 
-  /// A place for each of the request's answers, in order; none when there is no room yet for all. The first
-  /// begins with the cached part of the prompt and has room for the rest and the longest answer; the others
-  /// have room for what they do not share with it once the prompt is computed. Old prefixes are evicted where
-  /// that needs room.
+  /// A place for each of the request's answers, in order, or for each of its beams; none when there is no
+  /// room yet for all. The first begins with the cached part of the prompt and has room for the rest and the
+  /// longest answer; the others have room for what they do not share with it once the prompt is computed. Old
+  /// prefixes are evicted where that needs room.
   std::vector<engine::KvSequence> Place(const SequenceRequest& request);
 
   /// Starts to read what the disk has of the blocks that follow those the sequence holds, if any.

@@ -28,6 +28,7 @@ Status RequestQueue::Check(SequenceRequest& request) const {
   if (request.max_tokens == 0) request.max_tokens = kDefaultMaxTokens;
   request.max_tokens = std::min(request.max_tokens, context_ - prompt);
   CONCLAVE_RETURN_IF_ERROR(engine::Validate(request.sampling, vocabulary_));
+  CONCLAVE_RETURN_IF_ERROR(engine::Validate(request.beams));
   return CheckAnswers(request);
 }
 
@@ -37,15 +38,20 @@ Status RequestQueue::CheckAnswers(const SequenceRequest& request) const {
     return InvalidArgument("a request for " + std::to_string(request.answers()) + " answers; at most " +
                            std::to_string(kMostAnswers) + " are allowed");
   }
-  if (request.answers() > 1 && request.answers() > limits_.running_sequences) {
-    return OutOfRange(std::to_string(request.answers()) + " answers to one prompt never run beside one " +
-                      "another among " + std::to_string(limits_.running_sequences) +
+  if (request.beams.beams > 0 && request.answers() > request.beams.beams) {
+    return InvalidArgument(std::to_string(request.answers()) + " answers of " +
+                           std::to_string(request.beams.beams) +
+                           " beams; a search gives at most as many answers as it has beams");
+  }
+  const std::string several =
+      std::to_string(request.width()) + (request.beams.beams > 0 ? " beams" : " answers");
+  if (request.width() > 1 && request.width() > limits_.running_sequences) {
+    return OutOfRange(several + " to one prompt never run beside one " + "another among " +
+                      std::to_string(limits_.running_sequences) +
                       " sequences; ask for fewer or raise limits.running_sequences");
   }
   if (BlocksFor(request) > total_blocks_) {
-    const std::string answers = request.answers() == 1
-                                    ? "an answer of up to "
-                                    : std::to_string(request.answers()) + " answers, each of up to ";
+    const std::string answers = request.width() == 1 ? "an answer of up to " : several + ", each of up to ";
     return OutOfRange("a prompt of " + std::to_string(request.prompt_tokens()) + " tokens with " + answers +
                       std::to_string(request.max_tokens) + " never fits into the key-value cache of " +
                       std::to_string(total_blocks_ * engine::kKvBlockTokens) +
@@ -68,7 +74,7 @@ Status RequestQueue::CheckIds(const SequenceRequest& request, const IsRunning& i
 }
 
 void RequestQueue::Count(const SequenceRequest& request, int64_t sign) {
-  sequences_ += sign * request.answers();
+  sequences_ += sign * request.width();
   tokens_ += sign * request.tokens();
 }
 
@@ -77,7 +83,7 @@ Status RequestQueue::Add(SequenceRequest request, const IsRunning& is_running) {
   CONCLAVE_RETURN_IF_ERROR(CheckIds(request, is_running));
   // One request alone may be larger than the whole queue: it then waits alone.
   const bool full = sequences_ >= limits_.queued_sequences ||
-                    (!queue_.empty() && (sequences_ + request.answers() > limits_.queued_sequences ||
+                    (!queue_.empty() && (sequences_ + request.width() > limits_.queued_sequences ||
                                          tokens_ + request.tokens() > limits_.queued_tokens));
   if (full) {
     return ResourceExhausted("the decoder's queue is full: " + std::to_string(sequences_) + " sequences, " +

@@ -24,7 +24,7 @@ Scheduler::Scheduler(const DecoderLimits& limits, engine::KvPool& pool, int64_t 
 
 Status Scheduler::Admit(SequenceRequest request) {
   return queue_.Add(std::move(request), [this](const EventSink* sink, uint64_t id) {
-    return std::ranges::any_of(running_, [&](const auto& s) { return s->request.Has(sink, id); });
+    return std::ranges::any_of(running_, [&](const auto& s) { return s->Makes(sink, id); });
   });
 }
 
@@ -35,8 +35,12 @@ void Scheduler::Cancel(const EventSink* sink, uint64_t id) {
     return Flush();
   }
   for (const auto& sequence : running_) {
-    if (sequence->request.sink.get() != sink || sequence->request.id != id) continue;
-    Finish(*sequence, {.reason = FinishReason::kCancelled}, Clock::now());
+    if (!sequence->Makes(sink, id)) continue;
+    if (sequence->beams != nullptr) {
+      CancelBeam(*sequence, id);
+    } else {
+      Finish(*sequence, {.reason = FinishReason::kCancelled}, Clock::now());
+    }
     break;
   }
   RemoveEnded();
@@ -120,7 +124,7 @@ void Scheduler::Join(Clock::time_point now) {
     }
     const std::pair<const EventSink*, uint64_t> name(next->sink.get(), next->id);
     if (no_room_for_ == name) return;
-    const bool crowded = static_cast<int64_t>(running_.size()) + next->answers() > limits_.running_sequences;
+    const bool crowded = static_cast<int64_t>(running_.size()) + next->width() > limits_.running_sequences;
     if (crowded) return;
     std::vector<engine::KvSequence> places = prefixes_.Place(*next);
     if (places.empty()) {
@@ -133,13 +137,16 @@ void Scheduler::Join(Clock::time_point now) {
 
 /// Starts a request's sequences; all but the first wait for the prompt that it computes.
 void Scheduler::Run(SequenceRequest request, std::vector<engine::KvSequence> places, Clock::time_point now) {
+  const std::shared_ptr<BeamGroup> beams =
+      request.beams.beams > 0 ? std::make_shared<BeamGroup>(request) : nullptr;
   const std::vector<FurtherAnswer> further = std::exchange(request.further, {});
+  const int64_t drafts = beams == nullptr ? limits_.draft_tokens : 0;
   Sequence* first = nullptr;
   for (size_t i = 0; i < places.size(); ++i) {
-    SequenceRequest one = i == 0 ? request : request.ForFurther(further[i - 1]);
-    running_.push_back(
-        std::make_unique<Sequence>(std::move(one), std::move(places[i]), limits_.draft_tokens));
+    SequenceRequest one = i == 0 || beams != nullptr ? request : request.ForFurther(further[i - 1]);
+    running_.push_back(std::make_unique<Sequence>(std::move(one), std::move(places[i]), drafts));
     Sequence& sequence = *running_.back();
+    sequence.beams = beams;
     sequence.started = now;
     sequence.prompt_from = first;
     if (i == 0) first = &sequence;
@@ -183,7 +190,7 @@ void Scheduler::PlanAnswers(int64_t& budget) {
 /// No further than the longest answer: there is room for no more.
 void Scheduler::Guess(Sequence& sequence, int64_t most) const {
   sequence.next_tokens.resize(1);  // An earlier plan that was not carried out may have left guesses.
-  if (limits_.draft_tokens == 0) return;
+  if (limits_.draft_tokens == 0 || sequence.beams != nullptr) return;
   most = std::min(most, sequence.request.max_tokens - sequence.completion_tokens() - 1);
   if (most <= 0) return;
   const std::vector<int32_t> drafts = sequence.lookup.Draft(std::min(most, sequence.draft_budget.Next()));
@@ -196,6 +203,7 @@ void Scheduler::PlanPrompts(int64_t& budget) {
     if (!sequence->InPrompt() || sequence->load != nullptr || sequence->prompt_from != nullptr) continue;
     if (paused_.Contains(sequence->request.sink)) continue;
     const int64_t left = sequence->PromptLeft();
+    if (left == 0) continue;
     const int64_t count = std::min(left, budget);
     const int32_t* first = sequence->request.prompt.data() + sequence->cache.length();
     plan_.push_back({.cache = &sequence->cache,
@@ -207,9 +215,10 @@ void Scheduler::PlanPrompts(int64_t& budget) {
   }
 }
 
-/// A prompt's last chunk: all answers to it draw their first token.
+/// A prompt's last chunk: all answers to it draw their first token. Beams come from one row.
 void Scheduler::AddFirstSampled(Sequence& sequence) {
   sampled_sequences_.push_back(&sequence);
+  if (sequence.beams != nullptr) return;
   for (const auto& other : running_) {
     if (other->prompt_from == &sequence) sampled_sequences_.push_back(other.get());
   }
@@ -229,7 +238,17 @@ void Scheduler::Complete(std::vector<SampledTokens> sampled, Clock::time_point n
   totals_.prompt_tokens += prompt_tokens;
   pacer_.Learn(answers, prompt_tokens, std::chrono::duration<double>(now - planned_).count());
   for (Sequence* sequence : sampled_sequences_) TakeOverPrompt(*sequence);
-  for (size_t i = 0; i < sampled.size(); ++i) Take(*sampled_sequences_[i], std::move(sampled[i]), now);
+  std::vector<Sequence*> beams;  // One of each search.
+  for (size_t i = 0; i < sampled.size(); ++i) {
+    Sequence& sequence = *sampled_sequences_[i];
+    if (sequence.beams == nullptr) {
+      Take(sequence, std::move(sampled[i]), now);
+    } else if (TakeBeam(sequence, std::move(sampled[i]), now)) {
+      const bool first = std::ranges::none_of(beams, [&](auto* b) { return b->beams == sequence.beams; });
+      if (first) beams.push_back(&sequence);
+    }
+  }
+  for (Sequence* sequence : beams) AdvanceBeams(*sequence, now);
   RemoveEnded();
   Flush();
 }
@@ -289,12 +308,115 @@ void Scheduler::Take(Sequence& sequence, SampledTokens sampled, Clock::time_poin
   }
 }
 
+/// Whether the search goes on; it does not when one of its rows fails.
+bool Scheduler::TakeBeam(Sequence& sequence, SampledTokens sampled, Clock::time_point now) {
+  if (HasEnded(sequence)) return false;
+  if (!sampled.error.ok()) {
+    FailBeams(sequence, sampled.error, now);
+    return false;
+  }
+  if (!sequence.beams->started()) {
+    std::vector<Sequence*> places = PlacesOf(*sequence.beams);
+    for (Sequence* place : places) TakeOverPrompt(*place);
+    sequence.beams->Start(std::move(places), now);
+  }
+  sequence.beams->Take(sequence, std::move(sampled.beam_row));
+  return true;
+}
+
+void Scheduler::AdvanceBeams(const Sequence& sequence, Clock::time_point now) {
+  if (HasEnded(sequence)) return;
+  sequence.beams->Advance();
+  if (!sequence.beams->done()) return;
+  TellBeams(sequence, now);
+  EndBeams(sequence);
+}
+
+/// The search is done. Each answer is a delivery of its own: together they could be larger than a frame.
+void Scheduler::TellBeams(const Sequence& sequence, Clock::time_point now) {
+  std::vector<engine::BeamHypothesis> found = sequence.beams->Finished();
+  const std::vector<std::optional<uint64_t>>& ids = sequence.beams->ids();
+  for (size_t rank = 0; rank < ids.size(); ++rank) {
+    if (!ids[rank].has_value()) continue;
+    SequenceEvent event{.sequence_id = *ids[rank],
+                        .with_logprobs = sequence.request.sampling.logprobs.has_value()};
+    SequenceEnd end;
+    if (rank < found.size()) {
+      event.tokens = std::move(found[rank].tokens);
+      end.reason = found[rank].ended ? FinishReason::kStop : FinishReason::kLength;
+      end.beam_score = found[rank].score;
+    } else {
+      end.error = OutOfRange("the beam search found no more than " + std::to_string(found.size()) +
+                             " answers; bias, or a small vocabulary, leaves no other");
+    }
+    end.completion_tokens = static_cast<int64_t>(event.tokens.size());
+    totals_.completion_tokens += end.completion_tokens;
+    event.end = EndOfBeam(sequence, std::move(end), rank, now);
+    Emit(sequence.request.sink, std::move(event));
+    Flush();
+  }
+}
+
+void Scheduler::CancelBeam(const Sequence& sequence, uint64_t id) {
+  const auto& ids = sequence.beams->ids();
+  const size_t rank = std::ranges::find(ids, std::optional<uint64_t>(id)) - ids.begin();
+  SequenceEnd end = EndOfBeam(sequence, {.reason = FinishReason::kCancelled}, rank, Clock::now());
+  Emit(sequence.request.sink, {.sequence_id = id, .end = std::move(end)});
+  if (!sequence.beams->Drop(id)) EndBeams(sequence);
+}
+
+void Scheduler::FailBeams(const Sequence& sequence, const Status& error, Clock::time_point now) {
+  if (HasEnded(sequence)) return;
+  const auto& ids = sequence.beams->ids();
+  for (size_t rank = 0; rank < ids.size(); ++rank) {
+    if (!ids[rank].has_value()) continue;
+    Emit(sequence.request.sink,
+         {.sequence_id = *ids[rank], .end = EndOfBeam(sequence, {.error = error}, rank, now)});
+  }
+  EndBeams(sequence);
+}
+
+void Scheduler::EndBeams(const Sequence& sequence) {
+  for (const Sequence* place : PlacesOf(*sequence.beams)) ended_.push_back(place);
+}
+
+/// In the order in which they joined.
+std::vector<Sequence*> Scheduler::PlacesOf(const BeamGroup& beams) const {
+  std::vector<Sequence*> places;
+  for (const auto& sequence : running_) {
+    if (sequence->beams.get() == &beams) places.push_back(sequence.get());
+  }
+  return places;
+}
+
+SequenceEnd Scheduler::EndOfBeam(const Sequence& sequence, SequenceEnd end, size_t rank,
+                                 Clock::time_point now) const {
+  const BeamGroup& beams = *sequence.beams;
+  end.prompt_tokens = sequence.request.prompt_tokens();
+  end.cached_prompt_tokens = rank == 0 ? PlacesOf(beams).front()->cached_prompt_tokens : end.prompt_tokens;
+  end.seed = sequence.request.sampling.seed;
+  if (beams.started()) {
+    end.prompt_us = MicrosBetween(sequence.started, beams.first_token());
+    end.decode_us = MicrosBetween(beams.first_token(), now);
+  }
+  return end;
+}
+
+bool Scheduler::HasEnded(const Sequence& sequence) const {
+  return std::ranges::find(ended_, &sequence) != ended_.end();
+}
+
 void Scheduler::Fail(const Status& error) {
   const auto now = Clock::now();
   const std::set<const Sequence*> failed(planned_sequences_.begin(), planned_sequences_.end());
   for (const auto& sequence : running_) {
     const bool fails = failed.contains(sequence.get()) || failed.contains(sequence->prompt_from);
-    if (fails) Finish(*sequence, {.error = error}, now);
+    if (!fails) continue;
+    if (sequence->beams != nullptr) {
+      FailBeams(*sequence, error, now);
+    } else {
+      Finish(*sequence, {.error = error}, now);
+    }
   }
   RemoveEnded();
   Flush();

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "engine/model/transformer.h"
+#include "services/decoder/beam_group.h"
 #include "services/decoder/limits.h"
 #include "services/decoder/paused_streams.h"
 #include "services/decoder/prefix_sharing.h"
@@ -51,6 +52,9 @@ struct SchedulerStatus {
 /// The answers of one request join together, with room for all of them, so that none waits for room that
 /// another holds. The first computes the prompt; then each draws its first token from the same logits and
 /// goes on in a sequence of its own (docs/decisions/0014).
+///
+/// The beams of one search are sequences that join together too, with room for all of them to the end, and
+/// are in the same steps; their answers are told when the search is done (BeamGroup, docs/decisions/0017).
 ///
 /// The sequences of a stream that is not ready for more are left out of the steps: they keep their place in
 /// the cache, cost nothing, and hold up nobody who waits behind them. A pause never changes what a sequence
@@ -117,6 +121,15 @@ class Scheduler {
   void AddFirstSampled(Sequence& sequence);
   void Guess(Sequence& sequence, int64_t most) const;
   void Take(Sequence& sequence, SampledTokens sampled, Clock::time_point now);
+  bool TakeBeam(Sequence& sequence, SampledTokens sampled, Clock::time_point now);
+  void AdvanceBeams(const Sequence& sequence, Clock::time_point now);
+  void TellBeams(const Sequence& sequence, Clock::time_point now);
+  void CancelBeam(const Sequence& sequence, uint64_t id);
+  void FailBeams(const Sequence& sequence, const Status& error, Clock::time_point now);
+  void EndBeams(const Sequence& sequence);
+  std::vector<Sequence*> PlacesOf(const BeamGroup& beams) const;
+  SequenceEnd EndOfBeam(const Sequence& sequence, SequenceEnd end, size_t rank, Clock::time_point now) const;
+  bool HasEnded(const Sequence& sequence) const;
   bool ShouldWait(const SequenceRequest& request) const;
   void Finish(Sequence& sequence, SequenceEnd end, Clock::time_point now);
   void Emit(const std::shared_ptr<EventSink>& sink, SequenceEvent event);

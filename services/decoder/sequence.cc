@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "services/decoder/beam_group.h"
+
 namespace conclave::decoder {
 
 bool SequenceRequest::Has(const EventSink* stream, uint64_t answer) const {
@@ -15,6 +17,11 @@ SequenceRequest SequenceRequest::ForFurther(const FurtherAnswer& answer) const {
   alone.id = answer.id;
   alone.sampling.seed = answer.seed;
   return alone;
+}
+
+bool Sequence::Makes(const EventSink* stream, uint64_t id) const {
+  if (request.sink.get() != stream) return false;
+  return beams != nullptr ? beams->Has(id) : request.id == id;
 }
 
 void SequenceRequest::Drop(uint64_t answer) {

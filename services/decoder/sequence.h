@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -11,6 +12,7 @@
 
 #include "base/status.h"
 #include "engine/cache/kv_cache.h"
+#include "engine/sampling/beam_search.h"
 #include "engine/sampling/sampler.h"
 #include "engine/speculation/prompt_lookup.h"
 #include "services/decoder/kv_disk_tier.h"
@@ -31,6 +33,7 @@ struct SequenceEnd {
   uint64_t seed = 0;
   int64_t prompt_us = 0;  ///< from the prompt's first chunk to the first token
   int64_t decode_us = 0;  ///< from the first token to the last
+  std::optional<double> beam_score;
 };
 
 /// What one step made of one sequence.
@@ -61,7 +64,8 @@ struct FurtherAnswer {
 };
 
 /// A sequence as a client asked for it. `sink` and `id` together name it. With further answers it is several,
-/// which differ in their ids and seeds, and whose prompt is computed once.
+/// which differ in their ids and seeds, and whose prompt is computed once. With beams it is one search, and
+/// its answers are the best that the search finds.
 struct SequenceRequest {
   std::shared_ptr<EventSink> sink;
   uint64_t id = 0;
@@ -73,11 +77,14 @@ struct SequenceRequest {
   std::string request_id;
   std::string tenant;
   std::vector<FurtherAnswer> further;
+  engine::BeamParams beams;
 
   int64_t answers() const { return 1 + static_cast<int64_t>(further.size()); }
+  /// Rows of a step, and places in the cache, once the prompt is computed.
+  int64_t width() const { return std::max(answers(), beams.beams); }
   int64_t prompt_tokens() const { return static_cast<int64_t>(prompt.size()); }
   /// All that it may come to; known once `max_tokens` is.
-  int64_t tokens() const { return prompt_tokens() + answers() * max_tokens; }
+  int64_t tokens() const { return prompt_tokens() + width() * max_tokens; }
   bool Has(const EventSink* stream, uint64_t answer) const;
   /// The request for one of the further answers alone.
   SequenceRequest ForFurther(const FurtherAnswer& answer) const;
@@ -90,7 +97,10 @@ struct SequenceRequest {
 struct SampledTokens {
   std::vector<engine::SampledToken> tokens;
   Status error;
+  engine::BeamRow beam_row;  ///< of a beam, in place of tokens
 };
+
+class BeamGroup;
 
 /// A sequence that was given a place in the cache.
 struct Sequence {
@@ -116,12 +126,17 @@ struct Sequence {
   int64_t cached_prompt_tokens = 0;
   /// The sequence that computes the prompt for this one too, which has room for the rest alone until then.
   Sequence* prompt_from = nullptr;
+  std::shared_ptr<BeamGroup> beams;  ///< of which this one is a place; null for others
   engine::PromptLookup lookup;
   engine::DraftBudget draft_budget;
   Clock::time_point started;
   Clock::time_point first_token;
 
   int64_t completion_tokens() const { return static_cast<int64_t>(answer.size()); }
+  /// Whether it is, or makes, that answer of the stream.
+  bool Makes(const EventSink* stream, uint64_t id) const;
+  /// Whether its prompt is still to be computed; true, with nothing left to compute, for a place without a
+  /// beam.
   bool InPrompt() const { return next_tokens.empty(); }
   std::span<const int32_t> Drafts() const {
     return InPrompt() ? std::span<const int32_t>() : std::span(next_tokens).subspan(1);

@@ -6,11 +6,27 @@
 namespace conclave::decoder {
 namespace {
 
+SampledTokens RankBeam(const Sequence& sequence, std::span<const float> logits,
+                       const engine::LogitsSummary& summary) {
+  SampledTokens ranked;
+  auto row = engine::RankTokens(logits, summary, sequence.request.sampling, sequence.request.prompt,
+                                sequence.answer, sequence.beams->candidates());
+  if (row.ok()) {
+    ranked.beam_row = *std::move(row);
+  } else {
+    ranked.error = row.status();
+  }
+  return ranked;
+}
+
 /// Draws tokens as long as they are those that were guessed, and one more: exactly those that would have come
 /// one at a time, since the rows of logits do not depend on what shares a step, and a row whose guess was
 /// wrong is not looked at. `logits`: [1 + drafts, vocabulary], with a summary of each row.
 SampledTokens Sample(Sequence& sequence, float* logits, const engine::LogitsSummary* summaries,
                      int64_t vocabulary) {
+  if (sequence.beams != nullptr) {
+    return RankBeam(sequence, {logits, static_cast<size_t>(vocabulary)}, *summaries);
+  }
   const std::span<const int32_t> drafts = sequence.Drafts();
   SampledTokens sampled;
   for (size_t row = 0; row <= drafts.size(); ++row) {

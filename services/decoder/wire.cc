@@ -35,6 +35,7 @@ void FillEnd(const SequenceEnd& end, v1::SequenceEnd& wire) {
   wire.set_seed(end.seed);
   wire.set_prompt_us(static_cast<uint64_t>(end.prompt_us));
   wire.set_decode_us(static_cast<uint64_t>(end.decode_us));
+  if (end.beam_score.has_value()) wire.set_beam_score(*end.beam_score);
 }
 
 void FillLogprobs(const engine::SampledToken& token, v1::PositionLogprobs& wire) {
@@ -70,10 +71,33 @@ Result<engine::SamplingParams> FromWire(const v1::SamplingParams& wire, const v1
   return params;
 }
 
+Result<engine::BeamParams> BeamsFromWire(const v1::SamplingParams& wire) {
+  engine::BeamParams params;
+  if (!wire.has_beam_search()) return params;
+  const v1::BeamSearch& search = wire.beam_search();
+  if (search.beams() == 0) return InvalidArgument("beam_search.beams is 0; ask for at least one beam");
+  if (wire.has_temperature() || wire.has_top_k() || wire.has_top_p() || wire.has_min_p()) {
+    return InvalidArgument(
+        "a beam search draws nothing; leave out temperature, top_k, top_p and min_p, or beam_search");
+  }
+  params.beams = search.beams();
+  if (search.has_length_penalty()) params.length_penalty = search.length_penalty();
+  switch (search.early_stopping()) {
+    case v1::EARLY_STOPPING_UNSPECIFIED:
+    case v1::EARLY_STOPPING_HEURISTIC: params.early_stopping = engine::EarlyStopping::kNo; break;
+    case v1::EARLY_STOPPING_FULL: params.early_stopping = engine::EarlyStopping::kYes; break;
+    case v1::EARLY_STOPPING_NEVER: params.early_stopping = engine::EarlyStopping::kNever; break;
+    default: return InvalidArgument("beam_search.early_stopping is not a known kind");
+  }
+  CONCLAVE_RETURN_IF_ERROR(engine::Validate(params));
+  return params;
+}
+
 Result<SequenceRequest> FromWire(const v1::AdmitSequence& wire, const v1::SamplingParams& defaults,
                                  std::shared_ptr<EventSink> sink) {
   SequenceRequest request;
   CONCLAVE_ASSIGN_OR_RETURN(request.sampling, FromWire(wire.sampling(), defaults));
+  CONCLAVE_ASSIGN_OR_RETURN(request.beams, BeamsFromWire(wire.sampling()));
   if (wire.end_token_ids_size() > kMostEndTokens) {
     return InvalidArgument("more than " + std::to_string(kMostEndTokens) + " end tokens");
   }

@@ -12,6 +12,10 @@ namespace conclave::decoder {
 /// INVALID_ARGUMENT for what the engine's type cannot even hold; ranges are checked at admission.
 Result<engine::SamplingParams> FromWire(const v1::SamplingParams& wire, const v1::SamplingParams& defaults);
 
+/// The beam search that the parameters ask for, if any; checked. Errors: INVALID_ARGUMENT, also when they say
+/// how to draw.
+Result<engine::BeamParams> BeamsFromWire(const v1::SamplingParams& wire);
+
 /// A sequence as the scheduler takes it; the sink is the stream's.
 Result<SequenceRequest> FromWire(const v1::AdmitSequence& wire, const v1::SamplingParams& defaults,
                                  std::shared_ptr<EventSink> sink);

@@ -1,6 +1,7 @@
 #include "services/decoder/wire.h"
 
 #include <cstring>
+#include <functional>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -102,6 +103,56 @@ TEST(WireTest, RefusesWhatIsTooMuchOrNothing) {
   v1::AdmitSequence biases;
   for (int32_t i = 0; i <= 1024; ++i) (*biases.mutable_sampling()->mutable_logit_bias())[i] = 1.0;
   EXPECT_EQ(FromWire(biases, {}, nullptr).status().code(), StatusCode::kInvalidArgument);
+}
+
+TEST(WireTest, BeamSearchIsTakenWithItsDefaults) {
+  v1::AdmitSequence wire;
+  EXPECT_EQ(FromWire(wire, {}, nullptr)->beams.beams, 0);
+  v1::SamplingParams defaults;
+  defaults.set_temperature(0.5);
+  v1::BeamSearch& search = *wire.mutable_sampling()->mutable_beam_search();
+  search.set_beams(3);
+  const auto plain = FromWire(wire, defaults, nullptr);
+  ASSERT_TRUE(plain.ok()) << "a default is not asked for";
+  EXPECT_EQ(plain->beams.beams, 3);
+  EXPECT_EQ(plain->beams.length_penalty, 1.0);
+  EXPECT_EQ(plain->beams.early_stopping, engine::EarlyStopping::kNo);
+  EXPECT_EQ(plain->width(), 3);
+  search.set_length_penalty(0.0);
+  search.set_early_stopping(v1::EARLY_STOPPING_NEVER);
+  EXPECT_EQ(FromWire(wire, {}, nullptr)->beams.length_penalty, 0.0);
+  EXPECT_EQ(FromWire(wire, {}, nullptr)->beams.early_stopping, engine::EarlyStopping::kNever);
+  search.set_early_stopping(v1::EARLY_STOPPING_FULL);
+  EXPECT_EQ(FromWire(wire, {}, nullptr)->beams.early_stopping, engine::EarlyStopping::kYes);
+}
+
+TEST(WireTest, RefusesABeamSearchThatMakesNoSense) {
+  auto refused = [](const std::function<void(v1::SamplingParams&)>& change) {
+    v1::AdmitSequence wire;
+    wire.mutable_sampling()->mutable_beam_search()->set_beams(4);
+    change(*wire.mutable_sampling());
+    return FromWire(wire, {}, nullptr).status().code() == StatusCode::kInvalidArgument;
+  };
+  EXPECT_FALSE(refused([](auto&) {}));
+  EXPECT_TRUE(refused([](auto& sampling) { sampling.mutable_beam_search()->set_beams(0); }));
+  EXPECT_TRUE(refused([](auto& sampling) { sampling.mutable_beam_search()->set_beams(17); }));
+  EXPECT_TRUE(refused([](auto& sampling) { sampling.mutable_beam_search()->set_beams(UINT32_MAX); }));
+  EXPECT_TRUE(refused([](auto& sampling) { sampling.mutable_beam_search()->set_length_penalty(11.0); }));
+  EXPECT_TRUE(refused([](auto& sampling) {
+    sampling.mutable_beam_search()->set_early_stopping(static_cast<v1::EarlyStopping>(9));
+  }));
+  EXPECT_TRUE(refused([](auto& sampling) { sampling.set_temperature(0.0); }));
+  EXPECT_TRUE(refused([](auto& sampling) { sampling.set_top_k(0); }));
+  EXPECT_TRUE(refused([](auto& sampling) { sampling.set_top_p(1.0); }));
+  EXPECT_TRUE(refused([](auto& sampling) { sampling.set_min_p(0.0); }));
+}
+
+TEST(WireTest, ScoresAreToldOfBeamsOnly) {
+  SequenceEvent found{.sequence_id = 1, .end = SequenceEnd{.beam_score = -0.25}};
+  SequenceEvent drawn{.sequence_id = 2, .end = SequenceEnd{}};
+  const v1::GenerateResponse response = ToWire(std::vector<SequenceEvent>{found, drawn});
+  EXPECT_EQ(response.events(0).end().beam_score(), -0.25);
+  EXPECT_FALSE(response.events(1).end().has_beam_score());
 }
 
 TEST(WireTest, EventsWithTokensLogprobsAndEnds) {
