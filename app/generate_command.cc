@@ -1,7 +1,10 @@
 #include <algorithm>
 #include <iostream>
 #include <limits>
+#include <map>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include <nlohmann/json.hpp>
 
@@ -24,7 +27,26 @@ struct GenerateFlags {
   std::string system;
   bool raw = false;
   uint64_t answers = 1;
+  std::optional<uint64_t> beams;
+  std::optional<double> length_penalty;
+  std::string early_stopping = "heuristic";
+
+  v1::SamplingParams SamplingToWire() const;
 };
+
+const std::map<std::string, v1::EarlyStopping> kEarlyStoppings = {{"heuristic", v1::EARLY_STOPPING_HEURISTIC},
+                                                                  {"full", v1::EARLY_STOPPING_FULL},
+                                                                  {"never", v1::EARLY_STOPPING_NEVER}};
+
+v1::SamplingParams GenerateFlags::SamplingToWire() const {
+  v1::SamplingParams wire = sampling.ToWire();
+  if (!beams) return wire;
+  v1::BeamSearch& search = *wire.mutable_beam_search();
+  search.set_beams(static_cast<uint32_t>(*beams));
+  if (length_penalty) search.set_length_penalty(*length_penalty);
+  search.set_early_stopping(kEarlyStoppings.at(early_stopping));
+  return wire;
+}
 
 nlohmann::json ToJson(const Answer& answer, bool with_logprobs) {
   nlohmann::json object = {
@@ -36,6 +58,7 @@ nlohmann::json ToJson(const Answer& answer, bool with_logprobs) {
       {"time_to_first_token_ms", answer.finished.time_to_first_token_ms()},
       {"seed", answer.finished.seed()},
   };
+  if (answer.finished.has_beam_score()) object["score"] = answer.finished.beam_score();
   if (with_logprobs) object["logprobs"] = LogprobsJson(answer);
   return object;
 }
@@ -75,8 +98,14 @@ void Print(const std::vector<Answer>& answers, const GenerateFlags& flags) {
   } else {
     for (size_t i = 0; i < answers.size(); ++i) {
       if (!answers[i].error.ok()) continue;
-      std::cout << "--- answer " << i + 1 << ", seed " << answers[i].finished.seed() << "\n"
-                << answers[i].text << std::endl;
+      const v1::AnswerFinished& finished = answers[i].finished;
+      std::cout << "--- answer " << i + 1;
+      if (finished.has_beam_score()) {
+        std::cout << ", score " << finished.beam_score();
+      } else {
+        std::cout << ", seed " << finished.seed();
+      }
+      std::cout << "\n" << answers[i].text << std::endl;
     }
   }
 }
@@ -97,7 +126,7 @@ Result<std::vector<Answer>> Ask(const GenerateFlags& flags, Connection& connecti
     v1::ChatMessage& message = *request.add_messages();
     message.set_role(v1::ROLE_USER);
     message.set_content(flags.prompt);
-    *request.mutable_sampling() = flags.sampling.ToWire();
+    *request.mutable_sampling() = flags.SamplingToWire();
     request.set_answers(static_cast<uint32_t>(flags.answers));
     return AskChat(*router, context, request, on_text);
   }
@@ -107,7 +136,7 @@ Result<std::vector<Answer>> Ask(const GenerateFlags& flags, Connection& connecti
     request.mutable_prompt_token_ids()->Add(tokens.begin(), tokens.end());
   }
   request.set_prompt(flags.prompt);
-  *request.mutable_sampling() = flags.sampling.ToWire();
+  *request.mutable_sampling() = flags.SamplingToWire();
   request.set_answers(static_cast<uint32_t>(flags.answers));
   return AskComplete(*router, context, request, on_text);
 }
@@ -145,6 +174,18 @@ void AddGenerateCommand(CLI::App& program, CommandRunner& chosen) {
       ->add_option("--answers", flags->answers,
                    "How many answers, at most 16 (default 1): each takes the seed after the one before")
       ->check(WholeNumber(1, std::numeric_limits<uint32_t>::max()));
+  auto* beams = command->add_option(
+      "--beams", flags->beams, "Search with this many beams, at most 16, and give the best answers found");
+  beams->check(WholeNumber(1, std::numeric_limits<uint32_t>::max()));
+  command
+      ->add_option("--length-penalty", flags->length_penalty,
+                   "With --beams: a score is divided by the length to this power (default 1)")
+      ->needs(beams);
+  command
+      ->add_option("--early-stopping", flags->early_stopping,
+                   "With --beams: heuristic (default), full (enough answers are enough) or never")
+      ->check(CLI::IsMember(kEarlyStoppings))
+      ->needs(beams);
   system->excludes(tokens)->excludes(raw);
   command->footer(
       "Example: conclave generate --prompt \"Tell me a joke\" --max-tokens 64 --temperature 0 --json");

@@ -18,6 +18,8 @@ inline constexpr size_t kMostIdBytes = 128;
 inline constexpr size_t kMostModelNameBytes = 1024;
 /// Answers to one prompt that a request may ask for.
 inline constexpr uint32_t kMostAnswers = 16;
+/// Beams of a search.
+inline constexpr uint32_t kMostBeams = 16;
 inline constexpr uint32_t kDefaultTopN = 3;
 inline constexpr uint32_t kMostTopN = 20;
 /// Messages that a stored conversation keeps: the oldest pairs go first.

@@ -81,13 +81,11 @@ caf::behavior RequestActor::make_behavior() {
 }
 
 void RequestActor::on_exit() {
-  size_t used_tokens = prompt_.size();
   for (AnswerProgress& answer : answers_) {
     StopText(answer);
     StopDecoding(answer);
-    used_tokens += answer.text.token_ids().size();
   }
-  if (ticket_.has_value()) backends_->Release(*ticket_, static_cast<int64_t>(used_tokens));
+  if (ticket_.has_value()) backends_->Release(*ticket_, UsedTokens());
   // A service may keep a callback, which holds this actor, for as long as it lives itself.
   backends_.reset();
   sink_.reset();
@@ -107,6 +105,12 @@ void RequestActor::OnModel(const ModelKnown& message) {
   }
   // The answer will be bound to what it was sampled with, defaults included.
   v1::SamplingParams sampling = model_.default_sampling;
+  if (plan_.sampling.has_beam_search()) {  // Which draws nothing.
+    sampling.clear_temperature();
+    sampling.clear_top_k();
+    sampling.clear_top_p();
+    sampling.clear_min_p();
+  }
   sampling.MergeFrom(plan_.sampling);
   plan_.sampling = std::move(sampling);
   messages_ = plan_.messages;
@@ -183,16 +187,28 @@ void RequestActor::OnPrompt(const PromptReady& message) {
   ticket_ = Ticket{.id = id(),
                    .tenant = call_.tenant,
                    .tokens = MostTokens(),
-                   .answers = static_cast<int64_t>(answers_.size())};
+                   .answers = static_cast<int64_t>(plan_.width())};
   backends_->Acquire(*ticket_, Send<TurnGranted, Status>());
 }
 
-/// The prompt and the longest answers.
+/// A beam search has computed its longest answer for every beam, at least.
+int64_t RequestActor::UsedTokens() const {
+  size_t all = 0;
+  size_t longest = 0;
+  for (const AnswerProgress& answer : answers_) {
+    all += answer.text.token_ids().size();
+    longest = std::max(longest, answer.text.token_ids().size());
+  }
+  if (plan_.sampling.has_beam_search()) all = longest * plan_.width();
+  return static_cast<int64_t>(prompt_.size() + all);
+}
+
+/// The prompt and the longest answers, or beams.
 int64_t RequestActor::MostTokens() const {
   const auto prompt = static_cast<int64_t>(prompt_.size());
   const int64_t longest =
       std::min<int64_t>(plan_.sampling.max_tokens(), static_cast<int64_t>(model_.context_length) - prompt);
-  return prompt + static_cast<int64_t>(answers_.size()) * longest;
+  return prompt + static_cast<int64_t>(plan_.width()) * longest;
 }
 
 void RequestActor::OnTurn(const TurnGranted& message) {
@@ -365,6 +381,7 @@ v1::AnswerFinished RequestActor::FinishedOf(const AnswerProgress& answer) const 
   finished.mutable_usage()->set_prompt_tokens(static_cast<uint32_t>(prompt_.size()));
   finished.mutable_usage()->set_completion_tokens(static_cast<uint32_t>(answer.text.token_ids().size()));
   finished.set_seed(answer.seed);
+  if (end.has_beam_score()) finished.set_beam_score(end.beam_score());
   finished.set_time_to_first_token_ms(answer.first_token_ms.value_or(0.0));
   finished.set_prompt_tokens_per_s(
       PerSecond(static_cast<double>(prompt_.size()) - static_cast<double>(end.usage().cached_prompt_tokens()),

@@ -80,6 +80,7 @@ class RequestActor : public caf::event_based_actor {
   void MakePrompt();
   void OnPrompt(const PromptReady& message);
   int64_t MostTokens() const;
+  int64_t UsedTokens() const;
   void OnTurn(const TurnGranted& message);
   void TellStarted(size_t answer);
   void StartDecoding();

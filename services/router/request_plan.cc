@@ -11,6 +11,28 @@ namespace {
 
 constexpr size_t kMostQueryBytes = 16 << 10;
 
+/// What the decoder cannot tell from defaults, and what must be known before the request waits.
+Status CheckBeams(const v1::SamplingParams& sampling, uint32_t answers) {
+  if (!sampling.has_beam_search()) return Status::Ok();
+  const uint32_t beams = sampling.beam_search().beams();
+  if (beams == 0 || beams > kMostBeams) {
+    return InvalidArgument("beam_search.beams is " + std::to_string(beams) + "; it must be from 1 to " +
+                           std::to_string(kMostBeams));
+  }
+  if (sampling.has_temperature() || sampling.has_top_k() || sampling.has_top_p() || sampling.has_min_p()) {
+    return InvalidArgument(
+        "a beam search draws nothing; leave out temperature, top_k, top_p and min_p, or beam_search");
+  }
+  if (sampling.stop_size() > 0) {
+    return InvalidArgument("a beam search knows whole answers only; leave out stop, or beam_search");
+  }
+  if (answers > beams) {
+    return InvalidArgument("answers is " + std::to_string(answers) + "; a search of " +
+                           std::to_string(beams) + " beams gives no more than that");
+  }
+  return Status::Ok();
+}
+
 Status CheckSampling(const v1::SamplingParams& sampling) {
   if (sampling.stop_size() > static_cast<int>(kMostStopTexts)) {
     return InvalidArgument("stop has " + std::to_string(sampling.stop_size()) + " texts; at most " +
@@ -86,6 +108,7 @@ Result<RequestPlan> PlanOf(const v1::ChatRequest& request) {
   plan.messages.assign(request.messages().begin(), request.messages().end());
   plan.sampling = request.sampling();
   CONCLAVE_ASSIGN_OR_RETURN(plan.answers, AnswersOf(request.answers()));
+  CONCLAVE_RETURN_IF_ERROR(CheckBeams(plan.sampling, plan.answers));
   if (plan.answers > 1 && !request.session_id().empty()) {
     return InvalidArgument("answers is " + std::to_string(plan.answers) +
                            " and session_id is set; a session goes on from one answer");
@@ -117,6 +140,7 @@ Result<RequestPlan> PlanOf(const v1::CompleteRequest& request) {
   plan.prompt_token_ids.assign(request.prompt_token_ids().begin(), request.prompt_token_ids().end());
   plan.sampling = request.sampling();
   CONCLAVE_ASSIGN_OR_RETURN(plan.answers, AnswersOf(request.answers()));
+  CONCLAVE_RETURN_IF_ERROR(CheckBeams(plan.sampling, plan.answers));
   return plan;
 }
 

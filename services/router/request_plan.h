@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,10 @@ struct RequestPlan {
   std::vector<int32_t> prompt_token_ids;  ///< complete: instead of `prompt`
   v1::SamplingParams sampling;
   uint32_t answers = 1;
+
+  /// Sequences that the decoder runs for it at once.
+  uint32_t width() const { return std::max(answers, sampling.beam_search().beams()); }
+
   std::string session_id;
   std::string collection;
   uint32_t top_n = 0;

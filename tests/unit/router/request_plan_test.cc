@@ -228,6 +228,32 @@ TEST(SearchQueryTest, LongQuestionIsCutBetweenCharacters) {
   }
 }
 
+TEST(RequestPlanTest, BeamSearchesThatMakeNoSenseAreRefused) {
+  v1::ChatRequest chat;
+  *chat.add_messages() = Message(v1::ROLE_USER, "Hi");
+  v1::CompleteRequest complete;
+  complete.set_prompt("Hi");
+  chat.mutable_sampling()->mutable_beam_search()->set_beams(4);
+  chat.set_answers(4);
+  ASSERT_TRUE(PlanOf(chat).ok());
+  EXPECT_EQ(PlanOf(chat)->width(), 4u);
+  chat.set_answers(5);
+  ExpectInvalid(chat, "answers is 5");
+  complete.mutable_sampling()->mutable_beam_search()->set_beams(4);
+  EXPECT_EQ(PlanOf(complete)->answers, 1u);
+  EXPECT_EQ(PlanOf(complete)->width(), 4u);
+  complete.mutable_sampling()->add_stop("x");
+  ExpectInvalid(complete, "stop");
+  complete.mutable_sampling()->clear_stop();
+  complete.mutable_sampling()->set_temperature(0.0);
+  ExpectInvalid(complete, "temperature");
+  complete.mutable_sampling()->clear_temperature();
+  for (const uint32_t beams : {0u, 17u, UINT32_MAX}) {
+    complete.mutable_sampling()->mutable_beam_search()->set_beams(beams);
+    ExpectInvalid(complete, "beam_search.beams is " + std::to_string(beams));
+  }
+}
+
 v1::SearchResponse Found(int count) {
   v1::SearchResponse found;
   for (int i = 1; i <= count; ++i) {
