@@ -55,6 +55,7 @@ def test_cancelling_frees_all_beams(stubs, channel):
     endless = {"max_tokens": 1500, "ignore_eos": True, "beam_search": {"beams": 5}}
     call = router_client.ask(stubs, channel, "Count to a thousand.", endless, answers=2)
     router_client.wait_until(lambda: router_client.decoder_status(stubs, channel).running_sequences == 5)
+    assert router_client.decoder_status(stubs, channel).running_sequences == 5, "they run until they are cancelled"
     call.cancel()
     router_client.wait_until(lambda: router_client.decoder_status(stubs, channel).running_sequences == 0,
                              limit_s=scaled(2))
