@@ -45,14 +45,25 @@ bool Better(const BeamCandidate& a, const BeamCandidate& b) {
   return a.score > b.score || (a.score == b.score && a.token_id < b.token_id);
 }
 
-/// Keeps the best of those it is offered.
+/// A token as the model has it, without bias and penalties.
+BeamCandidate PlainCandidate(std::span<const float> logits, int32_t token, double log_sum) {
+  const double logprob = static_cast<double>(logits[token]) - log_sum;
+  return {.token_id = token, .logprob = static_cast<float>(logprob), .score = logprob};
+}
+
+/// Keeps the best of those it takes.
 class BestCandidates {
  public:
   explicit BestCandidates(int64_t count) : count_(static_cast<size_t>(count)) {}
 
+  /// Whether it is among the best so far; never one whose score is not finite.
+  bool Takes(const BeamCandidate& candidate) const {
+    if (heap_.size() == count_ && !Better(candidate, heap_.front())) return false;
+    return std::isfinite(candidate.score);
+  }
+
   void Offer(const BeamCandidate& candidate) {
     if (heap_.size() == count_) {
-      if (!Better(candidate, heap_.front())) return;
       std::pop_heap(heap_.begin(), heap_.end(), Better);
       heap_.back() = candidate;
     } else {
@@ -104,14 +115,13 @@ Result<BeamRow> RankTokens(std::span<const float> logits, const LogitsSummary& s
   const Scores changed = ChangedScores(logits, log_sum, params, prompt, said);
   BestCandidates candidates(count);
   for (size_t id = 0; id < logits.size(); ++id) {
-    const auto token = static_cast<int32_t>(id);
-    const double logprob = static_cast<double>(logits[id]) - log_sum;
-    double score = logprob;
-    if (!changed.empty()) {
-      if (const auto found = changed.find(token); found != changed.end()) score = found->second;
-    }
-    if (!std::isfinite(score)) continue;
-    candidates.Offer({.token_id = token, .logprob = static_cast<float>(logprob), .score = score});
+    const BeamCandidate plain = PlainCandidate(logits, static_cast<int32_t>(id), log_sum);
+    if (candidates.Takes(plain) && !changed.contains(plain.token_id)) candidates.Offer(plain);
+  }
+  for (const auto& [token, score] : changed) {
+    BeamCandidate candidate = PlainCandidate(logits, token, log_sum);
+    candidate.score = score;
+    if (candidates.Takes(candidate)) candidates.Offer(candidate);
   }
   row.candidates = candidates.Take();
   return row;
