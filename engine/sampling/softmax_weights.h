@@ -15,6 +15,30 @@ namespace conclave::engine {
 /// Numbers that SoftmaxWeights computes together.
 inline constexpr size_t kWeightsTogether = 512;
 
+/// The sum of many numbers in float64, in 16 lanes, since a single sum would wait for each addition. Its
+/// order depends on how many numbers there are alone, as long as all parts but the last are whole lanes.
+class LaneSum {
+ public:
+  static constexpr size_t kLanes = 16;
+
+  void Add(std::span<const float> numbers) {
+    size_t i = 0;
+    for (; i + kLanes <= numbers.size(); i += kLanes) {
+      for (size_t lane = 0; lane < kLanes; ++lane) lanes_[lane] += numbers[i + lane];
+    }
+    for (; i < numbers.size(); ++i) lanes_[i % kLanes] += numbers[i];
+  }
+
+  double Total() const {
+    double total = 0.0;
+    for (const double lane : lanes_) total += lane;
+    return total;
+  }
+
+ private:
+  std::array<double, kLanes> lanes_{};
+};
+
 /// Calls take(first, weights) for all parts of `logits` in order, where weights[i] belongs to logits[first +
 /// i] and is e^((logit - max) / temperature) in float32, some units in the last place off; 0 for NaN. `max`
 /// is the highest logit, finite; temperature > 0.

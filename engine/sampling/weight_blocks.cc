@@ -11,19 +11,17 @@ WeightBlocks::WeightBlocks(std::span<const float> logits, float max, double temp
   blocks_.reserve(logits.size() / kWeightsTogether + 1);
   SoftmaxWeights(logits, max, temperature, [this](size_t, std::span<const float> weights) {
     Block& block = blocks_.emplace_back();
-    std::array<double, kLanes> sums{};
+    LaneSum sum;
+    sum.Add(weights);
+    block.sum = sum.Total();
     size_t i = 0;
     for (; i + kLanes <= weights.size(); i += kLanes) {
       for (size_t lane = 0; lane < kLanes; ++lane) {
-        sums[lane] += weights[i + lane];
         block.highest[lane] = std::max(block.highest[lane], weights[i + lane]);
       }
     }
-    for (; i < weights.size(); ++i) {
-      sums[i % kLanes] += weights[i];
+    for (; i < weights.size(); ++i)
       block.highest[i % kLanes] = std::max(block.highest[i % kLanes], weights[i]);
-    }
-    for (const double lane : sums) block.sum += lane;
     total_ += block.sum;
   });
 }

@@ -2,26 +2,20 @@
 
 #include <cmath>
 #include <limits>
-#include <random>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "engine/sampling/arg_max.h"
+#include "tests/unit/engine/sampling/random_logits.h"
 
 namespace conclave::engine {
 namespace {
 
+using testing::RandomLogits;
+
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
-std::vector<float> RandomLogits(size_t size, float spread, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal(3.0f, spread);
-  std::vector<float> logits(size);
-  for (float& logit : logits) logit = normal(random);
-  return logits;
-}
 
 TEST(SoftmaxWeightsTest, AreTheExponentialsInOrder) {
   for (const size_t size : {1u, 7u, 511u, 512u, 513u, 3000u}) {
