@@ -98,11 +98,6 @@ Status Validate(const BeamParams& params) {
   return Status::Ok();
 }
 
-Result<BeamRow> RankTokens(std::span<const float> logits, const SamplingParams& params,
-                           std::span<const int32_t> prompt, std::span<const int32_t> said, int64_t count) {
-  return RankTokens(logits, Summarise(logits), params, prompt, said, count);
-}
-
 Result<BeamRow> RankTokens(std::span<const float> logits, const LogitsSummary& summary,
                            const SamplingParams& params, std::span<const int32_t> prompt,
                            std::span<const int32_t> said, int64_t count) {

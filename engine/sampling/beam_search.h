@@ -50,11 +50,8 @@ struct BeamRow {
 
 /// The `count` best tokens after `prompt` and `said`. As in `transformers`, bias and then the repetition
 /// penalty work on log-probabilities, which are not normalised again; then the frequency and presence
-/// penalties, which it does not know. Tokens whose score is not finite are left out. `logits`: [vocabulary].
-/// Errors: INTERNAL when no logit is finite (the model's weights are broken).
-Result<BeamRow> RankTokens(std::span<const float> logits, const SamplingParams& params,
-                           std::span<const int32_t> prompt, std::span<const int32_t> said, int64_t count);
-/// The same; `summary` is that of `logits`.
+/// penalties, which it does not know. Tokens whose score is not finite are left out. `logits`: [vocabulary],
+/// and `summary` theirs. Errors: INTERNAL when no logit is finite (the model's weights are broken).
 Result<BeamRow> RankTokens(std::span<const float> logits, const LogitsSummary& summary,
                            const SamplingParams& params, std::span<const int32_t> prompt,
                            std::span<const int32_t> said, int64_t count);

@@ -1,7 +1,6 @@
 #include "engine/sampling/logits_summary.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "engine/sampling/arg_max.h"
@@ -22,19 +21,9 @@ struct Part {
 int64_t PartsOf(int64_t vocabulary) { return (vocabulary + kPart - 1) / kPart; }
 
 double SumOfWeights(std::span<const float> logits, float max) {
-  constexpr size_t kLanes = 16;  // A single sum would wait for each addition.
-  static_assert(kWeightsTogether % kLanes == 0);
-  std::array<double, kLanes> sums{};
-  SoftmaxWeights(logits, max, 1.0, [&](size_t, std::span<const float> weights) {
-    size_t i = 0;
-    for (; i + kLanes <= weights.size(); i += kLanes) {
-      for (size_t lane = 0; lane < kLanes; ++lane) sums[lane] += weights[i + lane];
-    }
-    for (; i < weights.size(); ++i) sums[i % kLanes] += weights[i];
-  });
-  double sum = 0.0;
-  for (const double lane : sums) sum += lane;
-  return sum;
+  LaneSum sum;
+  SoftmaxWeights(logits, max, 1.0, [&](size_t, std::span<const float> weights) { sum.Add(weights); });
+  return sum.Total();
 }
 
 /// The `index`-th part of one row.
@@ -67,19 +56,18 @@ LogitsSummary Combine(std::span<const Part> parts) {
 
 }  // namespace
 
-std::vector<LogitsSummary> SummariseRows(std::span<const float> logits, int64_t vocabulary,
-                                         ThreadPool& pool) {
-  const int64_t rows = static_cast<int64_t>(logits.size()) / vocabulary;
+std::vector<LogitsSummary> SummariseRows(const float* logits, int64_t vocabulary,
+                                         std::span<const int64_t> rows, ThreadPool& pool) {
   const int64_t parts_of_row = PartsOf(vocabulary);
-  std::vector<Part> parts(rows * parts_of_row);
+  std::vector<Part> parts(rows.size() * parts_of_row);
   pool.ParallelFor(static_cast<int64_t>(parts.size()), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t row = i / parts_of_row;
-      parts[i] = Look(logits.subspan(row * vocabulary, vocabulary), i % parts_of_row);
+      const float* row = logits + rows[i / parts_of_row] * vocabulary;
+      parts[i] = Look({row, static_cast<size_t>(vocabulary)}, i % parts_of_row);
     }
   });
   std::vector<LogitsSummary> summaries;
-  for (int64_t row = 0; row < rows; ++row) {
+  for (size_t row = 0; row < rows.size(); ++row) {
     summaries.push_back(Combine(std::span(parts).subspan(row * parts_of_row, parts_of_row)));
   }
   return summaries;

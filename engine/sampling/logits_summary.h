@@ -16,9 +16,10 @@ struct LogitsSummary {
   double log_sum = -std::numeric_limits<double>::infinity();
 };
 
-/// The same for each row of `logits` [rows, vocabulary], made by all of the pool's threads, also when there
-/// is but one row. A summary depends on its row alone.
-std::vector<LogitsSummary> SummariseRows(std::span<const float> logits, int64_t vocabulary, ThreadPool& pool);
+/// The same for each of `rows` of `logits` [.., vocabulary], made by all of the pool's threads, also when
+/// there is but one row. A summary depends on its row alone.
+std::vector<LogitsSummary> SummariseRows(const float* logits, int64_t vocabulary,
+                                         std::span<const int64_t> rows, ThreadPool& pool);
 
 LogitsSummary Summarise(std::span<const float> logits);
 

@@ -46,7 +46,7 @@ Status RequestQueue::CheckAnswers(const SequenceRequest& request) const {
   const std::string several =
       std::to_string(request.width()) + (request.beams.beams > 0 ? " beams" : " answers");
   if (request.width() > 1 && request.width() > limits_.running_sequences) {
-    return OutOfRange(several + " to one prompt never run beside one " + "another among " +
+    return OutOfRange(several + " to one prompt never run beside one another among " +
                       std::to_string(limits_.running_sequences) +
                       " sequences; ask for fewer or raise limits.running_sequences");
   }

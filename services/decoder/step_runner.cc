@@ -21,17 +21,18 @@ SampledTokens RankBeam(const Sequence& sequence, std::span<const float> logits,
 
 /// Draws tokens as long as they are those that were guessed, and one more: exactly those that would have come
 /// one at a time, since the rows of logits do not depend on what shares a step, and a row whose guess was
-/// wrong is not looked at. `logits`: [1 + drafts, vocabulary], with a summary of each row.
-SampledTokens Sample(Sequence& sequence, float* logits, const engine::LogitsSummary* summaries,
+/// wrong is not looked at. `logits`: [1 + drafts, vocabulary]; `summary`: the first row's.
+SampledTokens Sample(Sequence& sequence, float* logits, const engine::LogitsSummary& summary,
                      int64_t vocabulary) {
   if (sequence.beams != nullptr) {
-    return RankBeam(sequence, {logits, static_cast<size_t>(vocabulary)}, *summaries);
+    return RankBeam(sequence, {logits, static_cast<size_t>(vocabulary)}, summary);
   }
   const std::span<const int32_t> drafts = sequence.Drafts();
   SampledTokens sampled;
   for (size_t row = 0; row <= drafts.size(); ++row) {
-    auto token = sequence.sampler.Next(
-        {logits + static_cast<int64_t>(row) * vocabulary, static_cast<size_t>(vocabulary)}, summaries[row]);
+    const std::span<float> of_row(logits + static_cast<int64_t>(row) * vocabulary,
+                                  static_cast<size_t>(vocabulary));
+    auto token = row == 0 ? sequence.sampler.Next(of_row, summary) : sequence.sampler.Next(of_row);
     if (!token.ok()) {
       sampled.error = token.status();
       break;
@@ -93,13 +94,12 @@ bool StepRunner::RunStep(Scheduler& scheduler, const std::function<Clock::time_p
     return true;
   }
   CopySharedRows(sequences, first_rows, vocabulary, logits_.data());
-  const auto summaries =
-      engine::SummariseRows({logits_.data(), static_cast<size_t>(rows * vocabulary)}, vocabulary, *pool_);
+  const auto summaries = engine::SummariseRows(logits_.data(), vocabulary, first_rows, *pool_);
   std::vector<SampledTokens> sampled(sequences.size());
   pool_->ParallelFor(static_cast<int64_t>(sequences.size()), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      sampled[i] = Sample(*sequences[i], logits_.data() + first_rows[i] * vocabulary,
-                          summaries.data() + first_rows[i], vocabulary);
+      sampled[i] =
+          Sample(*sequences[i], logits_.data() + first_rows[i] * vocabulary, summaries[i], vocabulary);
     }
   });
   scheduler.Complete(std::move(sampled), now());

@@ -14,6 +14,11 @@ namespace {
 
 using Tokens = std::vector<int32_t>;
 
+Result<BeamRow> Rank(const std::vector<float>& logits, const SamplingParams& params, const Tokens& prompt,
+                     const Tokens& said, int64_t count) {
+  return RankTokens(logits, Summarise(logits), params, prompt, said, count);
+}
+
 constexpr int32_t kEnd = 3;
 
 /// Logits after a history that depend on all of it.
@@ -45,7 +50,7 @@ std::vector<BeamHypothesis> Search(const BeamParams& params, int64_t max_tokens,
   while (!search.done()) {
     std::vector<BeamRow> rows;
     for (const Tokens& beam : said) {
-      rows.push_back(*RankTokens(LogitsAfter(beam, seed), {}, {}, beam, search.candidates()));
+      rows.push_back(*Rank(LogitsAfter(beam, seed), {}, {}, beam, search.candidates()));
     }
     std::vector<Tokens> next;
     for (const BeamSearch::Beam& beam : search.Step(rows)) {
@@ -191,7 +196,7 @@ TEST(RankTokensTest, BiasThenPenaltiesWorkOnLogprobs) {
   SamplingParams params{.repetition_penalty = 1.5, .frequency_penalty = 0.25, .presence_penalty = 0.5};
   params.logit_bias = {{0, 1.0}, {3, -100.0}, {4, 10.0}};
   params.logprobs = 2;
-  const BeamRow row = *RankTokens(logits, params, std::vector<int32_t>{0, 4}, std::vector<int32_t>{1, 1}, 5);
+  const BeamRow row = *Rank(logits, params, std::vector<int32_t>{0, 4}, std::vector<int32_t>{1, 1}, 5);
   ASSERT_EQ(row.candidates.size(), 4u) << "a forbidden token is no candidate";
   const std::vector<std::pair<int32_t, double>> expected = {{4, (logprob(4) + 10.0) / 1.5},
                                                             {0, (logprob(0) + 1.0) * 1.5},
@@ -214,7 +219,7 @@ TEST(RankTokensTest, NamesTheBestWhateverTheSize) {
     std::vector<int32_t> order(size);
     for (size_t i = 0; i < size; ++i) order[i] = static_cast<int32_t>(i);
     std::ranges::stable_sort(order, std::greater<>(), [&](int32_t id) { return logits[id]; });
-    const BeamRow row = *RankTokens(logits, {}, {}, {}, 8);
+    const BeamRow row = *Rank(logits, {}, {}, {}, 8);
     ASSERT_EQ(row.candidates.size(), std::min<size_t>(size, 8));
     for (size_t i = 0; i < row.candidates.size(); ++i) EXPECT_EQ(row.candidates[i].token_id, order[i]);
   }
@@ -223,12 +228,12 @@ TEST(RankTokensTest, NamesTheBestWhateverTheSize) {
 TEST(RankTokensTest, SkipsWhatIsNotFiniteAndRefusesWhenNothingIs) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float infinity = std::numeric_limits<float>::infinity();
-  const BeamRow row = *RankTokens(std::vector<float>{nan, 1.0f, -infinity, 3e38f}, {}, {}, {}, 4);
+  const BeamRow row = *Rank(std::vector<float>{nan, 1.0f, -infinity, 3e38f}, {}, {}, {}, 4);
   ASSERT_EQ(row.candidates.size(), 2u);
   EXPECT_EQ(row.candidates[0].token_id, 3);
   for (const std::vector<float>& broken :
        {std::vector<float>{nan, nan}, {-infinity, nan}, {1.0f, infinity}}) {
-    EXPECT_EQ(RankTokens(broken, {}, {}, {}, 2).status().code(), StatusCode::kInternal);
+    EXPECT_EQ(Rank(broken, {}, {}, {}, 2).status().code(), StatusCode::kInternal);
   }
 }
 

@@ -1,26 +1,22 @@
 #include "engine/sampling/logits_summary.h"
 
+#include <algorithm>
 #include <limits>
-#include <random>
+#include <numeric>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "engine/sampling/arg_max.h"
+#include "tests/unit/engine/sampling/random_logits.h"
 
 namespace conclave::engine {
 namespace {
 
+using testing::RandomLogits;
+
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
-std::vector<float> RandomLogits(size_t size, float spread, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal(3.0f, spread);
-  std::vector<float> logits(size);
-  for (float& logit : logits) logit = normal(random);
-  return logits;
-}
 
 TEST(LogitsSummaryTest, IsThatOfDoubles) {
   for (const size_t size : {1u, 15u, 16u, 17u, 512u, 530u, 4095u, 4096u, 4097u, 49152u}) {
@@ -59,7 +55,9 @@ TEST(LogitsSummaryTest, OfManyRowsIsThatOfEachWithAnyNumberOfThreads) {
     ThreadPool pool(threads);
     for (const int64_t rows : {0, 1, 5}) {
       const std::vector<float> logits = RandomLogits(rows * kVocabulary, 4.0f, 7);
-      const std::vector<LogitsSummary> summaries = SummariseRows(logits, kVocabulary, pool);
+      std::vector<int64_t> every(rows);
+      std::iota(every.begin(), every.end(), 0);
+      const auto summaries = SummariseRows(logits.data(), kVocabulary, every, pool);
       ASSERT_EQ(static_cast<int64_t>(summaries.size()), rows);
       for (int64_t row = 0; row < rows; ++row) {
         const LogitsSummary alone = Summarise(std::span(logits).subspan(row * kVocabulary, kVocabulary));
