@@ -33,6 +33,7 @@ from support.distributions import log_softmax  # noqa: E402
 
 WINDOW = 512
 FIRST = WINDOW // 2  # of the rows whose next token is scored; the last row's is not in the window
+PIECE = 8192  # tokens that one command line spells
 LOWEST = 16.0  # how far below the best logit llama.cpp's base files reach
 PEER_FIGURES = {"kl_mean": r"^Mean\s+KLD:\s+(\S+)", "kl_p99": r"^99\.0%\s+KLD:\s+(\S+)",
                 "kl_maximum": r"^Maximum KLD:\s+(\S+)", "top_agreement": r"^Same top p:\s+(\S+)",
@@ -78,11 +79,24 @@ def our_logits(file: Path, window: list[int], folder: Path, threads: int) -> np.
     return np.load(out)[FIRST:-1]
 
 
+def text_of(file: Path, tokens: list[int]) -> str:
+    """In pieces that a command line has room for, none of which ends within a character."""
+    pieces = []
+    while tokens:
+        for count in range(PIECE, PIECE + 8):
+            decoded = run(PROGRAM, "tokenize", "--model", file, "--decode", ",".join(map(str, tokens[:count])), "--json")
+            piece = json.loads(decoded)["text"]
+            if not piece.endswith("\ufffd"):
+                break
+        pieces.append(piece)
+        tokens = tokens[count:]
+    return "".join(pieces)
+
+
 def our_perplexity(file: Path, tokens: list[int], folder: Path, threads: int) -> dict:
     """Of the text that the tokens spell, which may give a token more or less when it is encoded again."""
     text = folder / "text.txt"
-    decoded = run(PROGRAM, "tokenize", "--model", file, "--decode", ",".join(map(str, tokens)), "--json")
-    text.write_text(json.loads(decoded)["text"] + "\n\n", encoding="utf-8")
+    text.write_text(text_of(file, tokens) + "\n\n", encoding="utf-8")
     return json.loads(run(PROGRAM, "score", "--model", file, "--file", text, "--context", WINDOW, "--threads", threads,
                           "--json"))
 
