@@ -5,6 +5,7 @@
 
 #include "app/engine_pool.h"
 #include "app/json_line.h"
+#include "services/decoder/kv_format.h"
 
 namespace conclave::app {
 
@@ -63,8 +64,8 @@ Result<BenchModel> BenchModel::Load(const CommonFlags& flags, int64_t tokens) {
   CONCLAVE_ASSIGN_OR_RETURN(loaded.config, flags.LoadConfig());
   CONCLAVE_ASSIGN_OR_RETURN(loaded.source, FindModel(loaded.config));
   loaded.pool = NewEnginePool(loaded.config);
-  CONCLAVE_ASSIGN_OR_RETURN(loaded.model,
-                            engine::LanguageModel::Load(loaded.source.path, tokens, loaded.pool));
+  CONCLAVE_ASSIGN_OR_RETURN(loaded.model, engine::LanguageModel::Load(loaded.source.path, tokens, loaded.pool,
+                                                                      decoder::KvFormatOf(loaded.config)));
   const int64_t context = loaded.model->architecture().context;
   if (context < tokens) {
     return InvalidArgument("a sequence of " + std::to_string(tokens) +
@@ -73,11 +74,26 @@ Result<BenchModel> BenchModel::Load(const CommonFlags& flags, int64_t tokens) {
   return loaded;
 }
 
+namespace {
+
+std::string_view KvTypeName(engine::KvFormat format) {
+  switch (format) {
+    case engine::KvFormat::kBrainPairs: return "bf16";
+    case engine::KvFormat::kInt8: return "int8";
+    case engine::KvFormat::kFloat32: break;
+  }
+  return "f32";
+}
+
+}  // namespace
+
 nlohmann::json BenchModel::Details() const {
   return {{"model", source.name},
           {"model_hash", source.hash},
           {"kernels", engine::BestKernels().name},
           {"threads", pool->size()},
+          {"kv_type", KvTypeName(model->kv().layout().format)},
+          {"kv_bytes_per_token", model->kv().layout().block_bytes() / engine::kKvBlockTokens},
           {"weight_bytes", model->weight_bytes()}};
 }
 

@@ -31,6 +31,8 @@ void CommonFlags::AddModel(CLI::App& command) {
                      "A model's name, a .gguf file, or a folder with config.json and .safetensors");
   command.add_option("--threads,-t", threads, "Engine threads; 0: one for each processor")
       ->check(WholeNumber(0, 1024));
+  command.add_option("--kv-type", kv_type, "Keys and values in bf16, or in int8: half the memory a token")
+      ->check(CLI::IsMember({"bf16", "int8"}));
   command.add_option("--config", config_file, "A configuration file (YAML)");
 }
 
@@ -43,11 +45,16 @@ void CommonFlags::AddJson(CLI::App& command) {
   command.add_flag("--json", json, "One JSON object a line on stdout");
 }
 
-Result<platform::Config> CommonFlags::LoadConfig() const {
+std::vector<platform::ConfigOverride> CommonFlags::Overrides() const {
   std::vector<platform::ConfigOverride> overrides;
   if (!model.empty()) overrides.emplace_back("model", model);
   if (threads > 0) overrides.emplace_back("threads", std::to_string(threads));
-  return platform::LoadConfig(config_file, platform::EnvironmentVariables(), overrides);
+  if (!kv_type.empty()) overrides.emplace_back("limits.kv_type", kv_type);
+  return overrides;
+}
+
+Result<platform::Config> CommonFlags::LoadConfig() const {
+  return platform::LoadConfig(config_file, platform::EnvironmentVariables(), Overrides());
 }
 
 int ReportFailure(const Status& status) {

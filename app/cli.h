@@ -20,6 +20,7 @@ struct CommonFlags {
   std::string config_file;
   std::string model;
   int64_t threads = 0;
+  std::string kv_type;  ///< empty: as configured
   std::string connect;  ///< a running server; empty: services in this process
   bool json = false;
 
@@ -28,6 +29,8 @@ struct CommonFlags {
   void AddConnect(CLI::App& command);
   void AddJson(CLI::App& command);
 
+  /// What these flags say in place of the configuration.
+  std::vector<platform::ConfigOverride> Overrides() const;
   /// The configuration: file, then environment, then these flags.
   Result<platform::Config> LoadConfig() const;
 };

@@ -41,6 +41,7 @@ std::vector<std::string> Arguments(const CommonFlags& flags, const std::filesyst
   };
   add("--model", flags.model);
   add("--config", flags.config_file);
+  add("--kv-type", flags.kv_type);
   add("--threads", flags.threads > 0 ? std::to_string(flags.threads) : "");
   return arguments;
 }

@@ -13,6 +13,7 @@
 #include "app/token_list.h"
 #include "engine/model/compare_models.h"
 #include "engine/model/language_model.h"
+#include "services/decoder/kv_format.h"
 #include "services/tokenizer/model_tokenizer.h"
 
 namespace conclave::app {
@@ -30,7 +31,7 @@ struct ScoreFlags {
 Result<std::unique_ptr<engine::LanguageModel>> LoadModel(const platform::Config& config, int64_t context) {
   CONCLAVE_ASSIGN_OR_RETURN(const platform::ModelSource source, FindModel(config));
   auto pool = NewEnginePool(config);
-  return engine::LanguageModel::Load(source.path, context, std::move(pool));
+  return engine::LanguageModel::Load(source.path, context, std::move(pool), decoder::KvFormatOf(config));
 }
 
 Status ScoreFile(const ScoreFlags& flags) {

@@ -32,9 +32,7 @@ void LogPhase(const platform::StartPhase& phase) {
 /// Configures the log too.
 Result<platform::Config> ServeConfig(const ServeFlags& flags, platform::StartPhases& phases) {
   const platform::PhaseTimer timer(&phases, "reading the configuration");
-  std::vector<platform::ConfigOverride> overrides;
-  if (!flags.common.model.empty()) overrides.emplace_back("model", flags.common.model);
-  if (flags.common.threads > 0) overrides.emplace_back("threads", std::to_string(flags.common.threads));
+  std::vector<platform::ConfigOverride> overrides = flags.common.Overrides();
   if (!flags.data_dir.empty()) overrides.emplace_back("data_dir", flags.data_dir);
   if (flags.insecure) overrides.emplace_back("insecure", "true");
   CONCLAVE_ASSIGN_OR_RETURN(

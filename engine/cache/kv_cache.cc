@@ -5,16 +5,16 @@
 #include <string>
 #include <utility>
 
-#include "engine/kernels/attention_task.h"
-
 namespace conclave::engine {
 
-KvLayout KvLayout::For(const Architecture& architecture, bool half_precision) {
+KvLayout KvLayout::For(const Architecture& architecture, KvFormat format) {
+  const int64_t head_dim = architecture.head_dim;
+  if (format == KvFormat::kInt8 && head_dim % 4 != 0) format = KvFormat::kBrainPairs;
+  if (head_dim % 2 != 0 || head_dim > kMostPairedHeadDim) format = KvFormat::kFloat32;
   return {.layers = architecture.layers,
           .kv_heads = architecture.kv_heads,
-          .head_dim = architecture.head_dim,
-          .half_precision = half_precision && architecture.head_dim % 2 == 0 &&
-                            architecture.head_dim <= kMostPairedHeadDim};
+          .head_dim = head_dim,
+          .format = format};
 }
 
 Result<std::unique_ptr<KvPool>> KvPool::Create(const KvLayout& layout, int64_t bytes) {

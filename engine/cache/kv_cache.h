@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/kernels/attention_task.h"
+#include "engine/kernels/kv_storage.h"
 #include "engine/model/architecture.h"
 #include "engine/tensor/page_memory.h"
 
@@ -19,14 +21,13 @@ struct KvLayout {
   int64_t layers = 0;
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
-  bool half_precision = true;  ///< pairs of bfloat16 (AttentionTask); false: float32
+  KvFormat format = KvFormat::kBrainPairs;
 
-  /// `half_precision` is granted where the heads' width allows pairs.
-  static KvLayout For(const Architecture& architecture, bool half_precision);
+  /// `format`, or the next wider one that the heads' width allows.
+  static KvLayout For(const Architecture& architecture, KvFormat format);
 
-  int64_t element_bytes() const { return half_precision ? 2 : 4; }
   /// One block's keys (or values) of one key-value head in one layer, as AttentionTask reads them.
-  int64_t head_bytes() const { return kKvBlockTokens * head_dim * element_bytes(); }
+  int64_t head_bytes() const { return KvHeadBytes(format, head_dim, kKvBlockTokens); }
   /// A whole block: [layer][keys, values][kv_head].
   int64_t block_bytes() const { return layers * 2 * kv_heads * head_bytes(); }
   /// From the start of a block to a layer's keys or values.

@@ -72,6 +72,7 @@ struct Adapter {
             .exp = kRaw.exp,
             .add = kRaw.add,
             .to_brain = kRaw.to_brain,
+            .quantise_head = kRaw.quantise_head,
             .attention = kRaw.attention};
   }
 };

@@ -5,15 +5,29 @@
 
 namespace conclave::engine {
 
-/// The widest head whose keys and values can be stored as pairs.
+/// The widest head whose keys and values can be stored in less than float32.
 inline constexpr int64_t kMostPairedHeadDim = 256;
 
+/// How a block of keys, or values, of one head holds its numbers.
+enum class KvFormat {
+  /// float32 [token][head_dim].
+  kFloat32,
+  /// Pairs of bfloat16 numbers in 32-bit words, the first number in the lower half: keys [head_dim / 2]
+  /// [token], a pair being two numbers of one key; values [token / 2][head_dim], a pair being the same number
+  /// of two values. Needs an even head_dim up to kMostPairedHeadDim and block_tokens that are a multiple of
+  /// 32.
+  kBrainPairs,
+  /// signed 8-bit numbers, four in a 32-bit word, the first in the lowest byte: keys [head_dim / 4][token], a
+  /// word
+  /// being four numbers of one key; values [token / 4][head_dim], a word being the same number of four
+  /// values. Behind them a float32 scale for each token: a number is
+  /// its integer times that. Needs a head_dim that is a multiple of 4 up to kMostPairedHeadDim and
+  /// block_tokens that are a multiple of 32.
+  kInt8,
+};
+
 /// One sequence's attention over its paged keys and values, for some of its query rows and one key-value
-/// head. A block holds keys, or values, of one head: as float32 [token][head_dim], or as pairs of bfloat16
-/// numbers in 32-bit words, the first number in the lower half (kv_storage.h writes them): keys [head_dim /
-/// 2][token], a pair being two numbers of one key; values [token / 2][head_dim], a pair being the same number
-/// of two values. Pairs need an even head_dim up to kMostPairedHeadDim and block_tokens that are a multiple
-/// of 32.
+/// head. A block holds keys, or values, of one head; kv_storage.h writes them.
 struct AttentionTask {
   const float* queries = nullptr;  ///< first query row, first of this group's query heads
   int64_t query_rows = 0;
@@ -23,7 +37,7 @@ struct AttentionTask {
   const std::byte* const* key_blocks = nullptr;  ///< one pointer a block, at this key-value head
   const std::byte* const* value_blocks = nullptr;
   int64_t block_tokens = 0;
-  bool half_precision = false;  ///< pairs of bfloat16; else float32
+  KvFormat format = KvFormat::kFloat32;
   int64_t first_position =
       0;               ///< position of the first query row; row r attends to positions 0..first_position + r
   int64_t window = 0;  ///< and only to the last `window` of them; 0: all

@@ -35,6 +35,9 @@ struct QuantisedRows {
   void SumRow(int64_t row);
 };
 
+/// The room for a head in 8 bits: it is written in whole vectors.
+inline constexpr int64_t kQuantisedHeadRoom = kMostPairedHeadDim + 16;
+
 /// The operations of a forward pass for one instruction set. Every function is pure and single-threaded;
 /// callers split the work. For each output number the order of float operations is fixed: it never depends on
 /// how many rows are computed together, on the range that was asked for, or on threads.
@@ -73,7 +76,15 @@ struct Kernels {
   /// Stores n floats as bfloat16 (FloatToBrain of each).
   void (*to_brain)(const float* x, int64_t n, uint16_t* out);
 
+  /// One head's query, key or value in 8 bits: q = x * (1 / scale), rounded to the nearest integer, ties to
+  /// even, with scale = max|x| / 127, so |q| <= 127; returns the scale. Where that would be below the
+  /// smallest normal float32 all q are 0 and the scale is; where a number is a NaN or an infinity all q are 0
+  /// and the scale is NaN. `q` has room for kQuantisedHeadRoom; what lies behind the first n is of no use.
+  /// All sets give the same bits.
+  float (*quantise_head)(const float* x, int64_t n, int8_t* q);
+
   /// Softmax-weighted values (arXiv 1706.03762). Numbers of a query row depend on that row's inputs only.
+  /// Over KvFormat::kInt8 all sets give the same bits.
   void (*attention)(const AttentionTask& task);
 };
 

@@ -80,6 +80,7 @@ struct RawKernels {
   void (*exp)(const float* x, int64_t n, float* out);
   void (*add)(float* x, const float* y, int64_t n);
   void (*to_brain)(const float* x, int64_t n, uint16_t* out);
+  float (*quantise_head)(const float* x, int64_t n, int8_t* q);
   void (*attention)(const AttentionTask& task);
 };
 

@@ -9,7 +9,8 @@
 
 namespace conclave::engine {
 Result<std::unique_ptr<LanguageModel>> LanguageModel::Load(const std::string& path, int64_t context,
-                                                           std::shared_ptr<ThreadPool> pool) {
+                                                           std::shared_ptr<ThreadPool> pool,
+                                                           std::optional<KvFormat> kv_format) {
   auto loaded = std::make_unique<LanguageModel>();
   loaded->pool_ = std::move(pool);
   CONCLAVE_ASSIGN_OR_RETURN(loaded->file_, OpenModelFile(path));
@@ -24,7 +25,7 @@ Result<std::unique_ptr<LanguageModel>> LanguageModel::Load(const std::string& pa
       loaded->shard_, FeedForwardShard::Load(*loaded->file_, description, std::move(slices), *loaded->pool_));
   loaded->file_->DropPages();
   loaded->feed_forward_ = std::make_unique<LocalFeedForward>(loaded->shard_);
-  const auto layout = KvLayout::For(architecture, loaded->model_->reduced_precision());
+  const auto layout = KvLayout::For(architecture, kv_format.value_or(loaded->model_->natural_kv_format()));
   CONCLAVE_ASSIGN_OR_RETURN(loaded->kv_,
                             KvPool::Create(layout, KvBlocksFor(architecture.context) * layout.block_bytes()));
   return loaded;

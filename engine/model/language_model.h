@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,9 +19,10 @@ inline constexpr int64_t kLogitsChunkTokens = 128;
 /// sequence of full length. Used by one thread at a time.
 class LanguageModel {
  public:
-  /// `path`: a .gguf file or a folder. `context` 0: the model's own.
+  /// `path`: a .gguf file or a folder. `context` 0: the model's own. `kv_format` none: the model's own.
   static Result<std::unique_ptr<LanguageModel>> Load(const std::string& path, int64_t context,
-                                                     std::shared_ptr<ThreadPool> pool);
+                                                     std::shared_ptr<ThreadPool> pool,
+                                                     std::optional<KvFormat> kv_format = {});
 
   const Architecture& architecture() const { return model_->architecture(); }
   const WeightNames& names() const { return names_; }

@@ -271,13 +271,7 @@ void Transformer::StoreHead(int64_t layer, const KvSequence& cache, int64_t posi
   std::byte* block = cache.pool().Block(cache.blocks()[position / kKvBlockTokens]) +
                      layout.Offset(layer, values) + head * layout.head_bytes();
   const int64_t token = position % kKvBlockTokens;
-  if (!layout.half_precision) {
-    std::memcpy(block + token * layout.head_dim * 4, x, layout.head_dim * sizeof(float));
-  } else if (values) {
-    StoreValuePairs(x, layout.head_dim, token, block);
-  } else {
-    StoreKeyPairs(x, layout.head_dim, token, kKvBlockTokens, block);
-  }
+  StoreKv(layout.format, values, x, layout.head_dim, token, kKvBlockTokens, block);
 }
 
 void Transformer::RotateAndStore(int64_t layer, std::span<const SequenceStep> steps, ThreadPool& pool) {
@@ -349,7 +343,7 @@ void Transformer::Attend(int64_t layer, std::span<const SequenceStep> steps, Thr
                          .key_blocks = keys.data(),
                          .value_blocks = values.data(),
                          .block_tokens = kKvBlockTokens,
-                         .half_precision = layout.half_precision,
+                         .format = layout.format,
                          .first_position = first_position,
                          .window = a.sliding_window,
                          .scale = a.attention_scale > 0.0 ? static_cast<float>(a.attention_scale)

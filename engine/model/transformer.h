@@ -54,9 +54,11 @@ class Transformer {
     return {layers_[layer].query, layers_[layer].key, layers_[layer].value, layers_[layer].output};
   }
   const PackedMatrix& head() const { return output_; }
-  /// Whether the weights are stored with less than float32 precision; keys and values then need no more than
-  /// half.
-  bool reduced_precision() const { return output_.kind() != PackedKind::kF32; }
+  /// In what keys and values are kept where nobody asks for less: no more than half precision where the
+  /// weights have less than float32.
+  KvFormat natural_kv_format() const {
+    return output_.kind() == PackedKind::kF32 ? KvFormat::kFloat32 : KvFormat::kBrainPairs;
+  }
 
   /// Who sees the inputs of every product from now on; nullptr: nobody.
   void SetObserver(ActivationObserver* observer) { observer_ = observer; }

@@ -10,6 +10,7 @@
 #include "platform/storage/private_folder.h"
 #include "services/decoder/decoder_service.h"
 #include "services/decoder/generation_config.h"
+#include "services/decoder/kv_format.h"
 #include "services/decoder/metrics.h"
 #include "services/decoder/remote_feed_forward.h"
 #include "services/decoder/wire.h"
@@ -138,7 +139,13 @@ Result<std::unique_ptr<platform::ServiceModule>> MakeDecoderModule(
   CONCLAVE_ASSIGN_OR_RETURN(auto model, LoadTransformer(context, *file, description, *pool));
   CONCLAVE_ASSIGN_OR_RETURN(auto feed_forward,
                             MakeFeedForward(context, *file, description, std::move(local_experts)));
-  const auto layout = engine::KvLayout::For(architecture, model->reduced_precision());
+  const auto format = KvFormatOf(context.config).value_or(model->natural_kv_format());
+  const auto layout = engine::KvLayout::For(architecture, format);
+  if (format == engine::KvFormat::kInt8 && layout.format != format) {
+    return InvalidArgument("limits.kv_type int8 needs heads whose width is a multiple of 4 up to " +
+                           std::to_string(engine::kMostPairedHeadDim) + "; those of " + context.model.name +
+                           " are " + std::to_string(layout.head_dim) + " wide");
+  }
   CONCLAVE_ASSIGN_OR_RETURN(auto kv, engine::KvPool::Create(layout, KvBytes(context.config)));
   CONCLAVE_ASSIGN_OR_RETURN(const engine::SamplingParams defaults, ReadGenerationConfig(context.model.path));
 

@@ -6,7 +6,7 @@ namespace conclave::decoder {
 namespace {
 
 /// To be raised when the same model and tokens come to give other bits, or a block another order of them.
-constexpr int64_t kFormat = 1;
+constexpr int64_t kFormat = 2;
 
 std::string Digest(std::string_view text) {
   const Sha256::Digest digest = Sha256::Of(std::as_bytes(std::span(text)));
@@ -23,7 +23,7 @@ void Append(std::string& text, std::string_view part) {
 KvBlockKeys::KvBlockKeys(const engine::KvLayout& layout, std::string_view kernels) {
   Append(origin_, "conclave keys and values");
   for (const int64_t number : {kFormat, engine::kKvBlockTokens, layout.layers, layout.kv_heads,
-                               layout.head_dim, layout.element_bytes()}) {
+                               layout.head_dim, static_cast<int64_t>(layout.format)}) {
     Append(origin_, std::to_string(number));
   }
   Append(origin_, kernels);

@@ -18,6 +18,7 @@ const RawKernels kAvx2Raw = {.name = "avx2",
                              .exp = ExpRow<Avx2>,
                              .add = AddRow<Avx2>,
                              .to_brain = ToBrainRow<Avx2>,
+                             .quantise_head = QuantiseHeadOf<Avx2>,
                              .attention = AttentionOf<Avx2>};
 
 }  // namespace conclave::engine

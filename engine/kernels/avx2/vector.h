@@ -56,6 +56,15 @@ struct Avx2 {
   static Floats PowerOfTwo(__m256i n) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
   }
+  /// x less the nearest integer; 0 for minus infinity.
+  static Floats Fraction(Floats x) {
+    x = Max(Set(kNothing), x);
+    return Sub(x, Round(x));
+  }
+  /// x times two to the power of the integer nearest to n, n <= 0; 0 where that is below all float32.
+  static Floats ScaleByNearest(Floats x, Floats n) { return Scale(x, Round(Max(Set(kNothing), n))); }
+  /// 2^kNothing is 0.
+  static constexpr float kNothing = -200.0f;
   /// a in lanes [begin, end), b elsewhere.
   static Floats SelectRange(Floats a, Floats b, int64_t begin, int64_t end) {
     return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(_mm256_andnot_si256(First(begin), First(end))));
@@ -98,6 +107,40 @@ struct Avx2 {
     const __m256i words = _mm256_srli_epi32(_mm256_castps_si256(x), 16);
     const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(words, words), 0x08);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
+  }
+
+  // Four 8-bit numbers in a 32-bit word.
+  static Words SetWord(uint32_t word) { return _mm256_set1_epi32(static_cast<int>(word)); }
+  /// sum + the four products of unsigned a and signed b.
+  static Words DotQuads(Words sum, Words a, Words b) {
+    // vpmaddubsw would saturate.
+    const __m256i even_a = _mm256_and_si256(a, _mm256_set1_epi16(0xFF));
+    const __m256i even_b = _mm256_srai_epi16(_mm256_slli_epi16(b, 8), 8);
+    const __m256i even = _mm256_madd_epi16(even_a, even_b);
+    const __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(a, 8), _mm256_srai_epi16(b, 8));
+    return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
+  }
+  /// The same with the word at `b` in all lanes.
+  static Words DotQuadsAt(Words sum, Words a, const std::byte* b) {
+    uint32_t word;
+    __builtin_memcpy(&word, b, sizeof word);
+    return DotQuads(sum, a, SetWord(word));
+  }
+  static Words AddWords(Words a, Words b) { return _mm256_add_epi32(a, b); }
+  static Words Negate(Words a) { return _mm256_sub_epi32(_mm256_setzero_si256(), a); }
+  static Floats ToFloats(Words a) { return _mm256_cvtepi32_ps(a); }
+  /// To the nearest integer, ties to even.
+  static Words ToWords(Floats x) { return _mm256_cvtps_epi32(x); }
+  static Words BitsOf(Floats x) { return _mm256_castps_si256(x); }
+  static void StoreWords(void* p, Words a) { _mm256_storeu_si256(static_cast<__m256i*>(p), a); }
+  /// Stores each lane's lowest byte.
+  static void StoreBytes(uint8_t* p, Words a) {
+    const __m256i lowest =
+        _mm256_shuffle_epi8(a, _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1,
+                                                                         -1, -1, -1, -1, -1, -1)));
+    const uint32_t halves[] = {static_cast<uint32_t>(_mm256_extract_epi32(lowest, 0)),
+                               static_cast<uint32_t>(_mm256_extract_epi32(lowest, 4))};
+    __builtin_memcpy(p, halves, sizeof halves);
   }
 
   static float FirstLane(Floats x) { return _mm256_cvtss_f32(x); }

@@ -18,6 +18,7 @@ const RawKernels kAvx512Raw = {.name = "avx512",
                                .exp = ExpRow<Avx512>,
                                .add = AddRow<Avx512>,
                                .to_brain = ToBrainRow<Avx512>,
+                               .quantise_head = QuantiseHeadOf<Avx512>,
                                .attention = AttentionOf<Avx512>};
 
 }  // namespace conclave::engine

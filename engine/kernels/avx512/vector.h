@@ -48,6 +48,12 @@ struct Avx512 {
   }
   /// x * 2^n for whole n.
   static Floats Scale(Floats x, Floats n) { return _mm512_scalef_ps(x, n); }
+  /// x less the nearest integer; 0 for minus infinity.
+  static Floats Fraction(Floats x) {
+    return _mm512_reduce_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+  /// x times two to the power of the integer nearest to n.
+  static Floats ScaleByNearest(Floats x, Floats n) { return Scale(x, Round(n)); }
   /// a in lanes [begin, end), b elsewhere.
   static Floats SelectRange(Floats a, Floats b, int64_t begin, int64_t end) {
     const auto mask = static_cast<__mmask16>((1u << end) - (1u << begin));
@@ -96,6 +102,37 @@ struct Avx512 {
   /// Lanes that hold something else than numbers.
   static Floats LoadBits(const void* p) { return _mm512_castsi512_ps(_mm512_loadu_si512(p)); }
   static void StoreBits(void* p, Floats x) { _mm512_storeu_si512(p, _mm512_castps_si512(x)); }
+
+  // Four 8-bit numbers in a 32-bit word.
+  static Words SetWord(uint32_t word) { return _mm512_set1_epi32(static_cast<int>(word)); }
+  /// sum + the four products of unsigned a and signed b. Written out because GCC 12 copies the sums from
+  /// register to register around the intrinsic.
+  static Words DotQuads(Words sum, Words a, Words b) {
+    asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
+  }
+  /// The same with the word at `b` in all lanes.
+  static Words DotQuadsAt(Words sum, Words a, const std::byte* b) {
+    using Word __attribute__((may_alias)) = uint32_t;
+    asm("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(a), "m"(*reinterpret_cast<const Word*>(b)));
+    return sum;
+  }
+  static Words AddWords(Words a, Words b) { return _mm512_add_epi32(a, b); }
+  static Words Negate(Words a) { return _mm512_sub_epi32(_mm512_setzero_si512(), a); }
+  static Floats ToFloats(Words a) { return _mm512_cvtepi32_ps(a); }
+  /// To the nearest integer, ties to even.
+  static Words ToWords(Floats x) { return _mm512_cvtps_epi32(x); }
+  static Words BitsOf(Floats x) { return _mm512_castps_si512(x); }
+  static void StoreWords(void* p, Words a) { _mm512_storeu_si512(p, a); }
+  /// Stores each lane's lowest byte.
+  static void StoreBytes(uint8_t* p, Words a) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a));
+  }
+  /// (words << 8) + the lowest byte of `byte`.
+  static Words AppendByte(Words words, Words byte) {
+    // a | (b & c)
+    return _mm512_ternarylogic_epi32(_mm512_slli_epi32(words, 8), byte, _mm512_set1_epi32(0xFF), 0xF8);
+  }
 
   static float FirstLane(Floats x) { return _mm512_cvtss_f32(x); }
 

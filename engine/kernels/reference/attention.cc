@@ -15,7 +15,7 @@ double Stored(const AttentionTask& task, bool values, int64_t position, int64_t 
   const std::byte* const* blocks = values ? task.value_blocks : task.key_blocks;
   const std::byte* block = blocks[position / task.block_tokens];
   const int64_t token = position % task.block_tokens;
-  if (!task.half_precision) {
+  if (task.format == KvFormat::kFloat32) {
     float value;
     std::memcpy(&value, block + (token * task.head_dim + i) * 4, 4);
     return value;
@@ -28,7 +28,7 @@ double Stored(const AttentionTask& task, bool values, int64_t position, int64_t 
 
 /// Number `i` of a query as the tuned sets read it.
 double Query(const AttentionTask& task, const float* query, int64_t i) {
-  return task.half_precision ? BrainToFloat(FloatToBrain(query[i])) : query[i];
+  return task.format == KvFormat::kBrainPairs ? BrainToFloat(FloatToBrain(query[i])) : query[i];
 }
 
 void AttendHead(const AttentionTask& task, const float* query, int64_t begin, int64_t end, float* out) {
@@ -56,6 +56,7 @@ void AttendHead(const AttentionTask& task, const float* query, int64_t begin, in
 }  // namespace
 
 void Attention(const AttentionTask& task) {
+  if (task.format == KvFormat::kInt8) return Int8Attention(task);
   for (int64_t row = 0; row < task.query_rows; ++row) {
     const int64_t end = task.first_position + row + 1;
     const int64_t begin = task.window > 0 && end > task.window ? end - task.window : 0;

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <limits>
 
 #include "engine/kernels/half_rounding.h"
 #include "engine/kernels/reference/reference.h"
@@ -55,6 +56,22 @@ void Add(float* x, const float* y, int64_t n) {
 
 void ToBrain(const float* x, int64_t n, uint16_t* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = FloatToBrain(x[i]);
+}
+
+float QuantiseHead(const float* x, int64_t n, int8_t* q) {
+  float largest = 0.0f;
+  bool finite = true;
+  for (int64_t i = 0; i < n; ++i) {
+    largest = std::fmax(largest, std::fabs(x[i]));
+    finite = finite && std::isfinite(x[i]);
+  }
+  const float scale = largest / 127.0f;
+  const bool usable = finite && std::isnormal(scale);
+  const float inverse = usable ? 1.0f / scale : 0.0f;
+  for (int64_t i = 0; i < n; ++i) {
+    q[i] = usable ? static_cast<int8_t>(std::nearbyint(x[i] * inverse)) : int8_t{0};
+  }
+  return !finite ? std::numeric_limits<float>::quiet_NaN() : usable ? scale : 0.0f;
 }
 
 }  // namespace conclave::engine::reference

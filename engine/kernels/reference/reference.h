@@ -15,6 +15,9 @@ void SwiGlu(const float* gate, const float* up, int64_t n, float* out);
 void Exp(const float* x, int64_t n, float* out);
 void Add(float* x, const float* y, int64_t n);
 void ToBrain(const float* x, int64_t n, uint16_t* out);
+float QuantiseHead(const float* x, int64_t n, int8_t* q);
 void Attention(const AttentionTask& task);
+/// Over KvFormat::kInt8.
+void Int8Attention(const AttentionTask& task);
 
 }  // namespace conclave::engine::reference

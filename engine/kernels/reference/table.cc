@@ -13,6 +13,7 @@ const RawKernels kReferenceRaw = {.name = "reference",
                                   .exp = reference::Exp,
                                   .add = reference::Add,
                                   .to_brain = reference::ToBrain,
+                                  .quantise_head = reference::QuantiseHead,
                                   .attention = reference::Attention};
 
 }  // namespace conclave::engine

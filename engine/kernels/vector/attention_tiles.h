@@ -34,6 +34,7 @@ struct KeyTile {
   int64_t block = 0;     ///< its storage block
   int64_t in_block = 0;  ///< its first key's place there
   int active = 0;
+  bool whole = false;           ///< all queries attend to all of its keys
   int index[kTileQueries];      ///< place in AttentionTile
   int64_t begin[kTileQueries];  ///< first key it attends to, in [0, keys)
   int64_t end[kTileQueries];
@@ -71,6 +72,11 @@ struct AttentionTiles {
 
   /// Finds the queries that attend to the tile; whether there are any.
   static bool Activate(const AttentionTile& queries, KeyTile& tile) {
+    // Rows ascend, so the last query begins last and the first one ends first.
+    const bool whole = tile.keys == kTileKeys && queries.begin[queries.count - 1] <= tile.position &&
+                       queries.end[0] >= tile.position + kTileKeys;
+    if (whole && tile.whole) return true;  // as the tile before
+    tile.whole = whole;
     tile.active = 0;
     for (int q = 0; q < queries.count; ++q) {
       const int64_t begin = queries.begin[q] - tile.position;
@@ -89,6 +95,7 @@ struct AttentionTiles {
   static void ForEachTile(const AttentionTask& task, const AttentionTile& queries, KeyTile& tile, Step step) {
     // Rows ascend, so the first query begins first and the last one ends last.
     const int64_t end = queries.end[queries.count - 1];
+    tile.whole = false;
     for (int64_t block = queries.begin[0] / task.block_tokens; block * task.block_tokens < end; ++block) {
       for (int64_t at = 0; at < task.block_tokens; at += kTileKeys) {
         tile.position = block * task.block_tokens + at;

@@ -29,4 +29,17 @@ inline typename V::Floats ExpOf(typename V::Floats x) {
   return V::Scale(p, n);
 }
 
+/// 2^x for x <= 0, off by at most 2^-13 of itself: enough where it is rounded to 8 bits. 0 for minus
+/// infinity, NaN for NaN. x = n + r with |r| <= 1/2, and 2^r by the polynomial of third degree whose largest
+/// relative error there is least.
+template <typename V>
+inline typename V::Floats Exp2Of(typename V::Floats x) {
+  const typename V::Floats r = V::Fraction(x);
+  typename V::Floats p = V::Set(0x1.c3f76p-5f);
+  p = V::Fma(p, r, V::Set(0x1.f0de1ap-3f));
+  p = V::Fma(p, r, V::Set(0x1.62f31ap-1f));
+  p = V::Fma(p, r, V::Set(0x1.fff692p-1f));
+  return V::ScaleByNearest(p, x);
+}
+
 }  // namespace conclave::engine

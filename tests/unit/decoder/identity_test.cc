@@ -20,6 +20,7 @@ struct Serving {
   int64_t prefix_blocks;
   int64_t draft_tokens;
   bool disk = false;
+  engine::KvFormat kv_format = engine::KvFormat::kBrainPairs;
 };
 
 constexpr Serving kAlone{"alone", 1, 1000, 14, 0, 0};
@@ -52,7 +53,8 @@ SequenceRequest RandomRequest(std::shared_ptr<EventSink> sink, uint64_t id, std:
 /// serving.
 Answers AnswersOf(const Serving& serving) {
   const std::string model = SmallLlama(MatrixType::kQ8_0).Bytes();
-  const int64_t block_bytes = SmallDecoder({}, model, 1).kv->layout().block_bytes();
+  const int64_t block_bytes =
+      SmallDecoder({}, model, 1, nullptr, serving.kv_format).kv->layout().block_bytes();
   const conclave::testing::TemporaryFolder folder;
   std::shared_ptr<KvDiskTier> disk;
   if (serving.disk) {
@@ -62,7 +64,8 @@ Answers AnswersOf(const Serving& serving) {
                         .step_tokens = serving.step_tokens,
                         .prefix_cache_bytes = serving.prefix_blocks * block_bytes,
                         .draft_tokens = serving.draft_tokens},
-                       model, serving.kv_blocks, disk);
+                       model, serving.kv_blocks, disk, serving.kv_format);
+  EXPECT_EQ(decoder.kv->layout().format, serving.kv_format);
   auto sink = std::make_shared<CollectingSink>();
   std::mt19937 asked(77);
   std::mt19937 load(static_cast<uint32_t>(serving.step_tokens + serving.draft_tokens));
@@ -86,10 +89,15 @@ Answers AnswersOf(const Serving& serving) {
 
 class IdentityTest : public ::testing::TestWithParam<Serving> {
  protected:
-  static void SetUpTestSuite() { alone_ = new Answers(AnswersOf(kAlone)); }
-  static void TearDownTestSuite() { delete alone_; }
-
-  static inline Answers* alone_ = nullptr;
+  static const Answers& Alone(engine::KvFormat kv_format) {
+    static std::map<engine::KvFormat, Answers> answers;
+    if (!answers.contains(kv_format)) {
+      Serving serving = kAlone;
+      serving.kv_format = kv_format;
+      answers.emplace(kv_format, AnswersOf(serving));
+    }
+    return answers.at(kv_format);
+  }
 };
 
 INSTANTIATE_TEST_SUITE_P(
@@ -98,7 +106,9 @@ INSTANTIATE_TEST_SUITE_P(
                       Serving{"FromAFullPrefixCache", 4, 48, 14, 14, 0},
                       Serving{"FromASmallPrefixCache", 4, 64, 14, 3, 0},
                       Serving{"Guessing", 1, 256, 14, 0, 7}, Serving{"GuessingTogether", 4, 96, 30, 0, 3},
-                      Serving{"AllAtOnce", 6, 40, 30, 12, 5}, Serving{"FromDisk", 4, 64, 14, 3, 3, true}),
+                      Serving{"AllAtOnce", 6, 40, 30, 12, 5}, Serving{"FromDisk", 4, 64, 14, 3, 3, true},
+                      Serving{"InInt8", 64, 512, 400, 0, 0, false, engine::KvFormat::kInt8},
+                      Serving{"InInt8FromDisk", 6, 40, 30, 3, 5, true, engine::KvFormat::kInt8}),
     [](const auto& info) { return info.param.name; });
 
 /// Bits, not roughly. A cancelled sequence is cut earlier or later, so of two answers the shorter begins the
@@ -106,7 +116,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST_P(IdentityTest, TokensAndLogprobsAreThoseOfEachRequestAlone) {
   const Answers answers = AnswersOf(GetParam());
   int64_t compared = 0;
-  for (const auto& [id, expected] : alone_->made) {
+  for (const auto& [id, expected] : Alone(GetParam().kv_format).made) {
     const auto found = answers.made.find(id);
     if (found == answers.made.end()) continue;
     const size_t length = std::min(expected.size(), found->second.size());

@@ -29,24 +29,25 @@ TEST(KvBlockKeysTest, OneKeyForEachWholeBlockThatLaterTokensDoNotChange) {
 TEST(KvBlockKeysTest, EverythingThatBitsDependOnChangesAllKeys) {
   std::vector<int32_t> other = Tokens(64);
   other[0] = 9;
-  engine::KvLayout layers = kLayout, heads = kLayout, width = kLayout, full = kLayout;
+  engine::KvLayout layers = kLayout, heads = kLayout, width = kLayout, full = kLayout, small = kLayout;
   layers.layers = 1;
   heads.kv_heads = 1;
   width.head_dim = 32;
-  full.half_precision = false;
+  full.format = engine::KvFormat::kFloat32;
+  small.format = engine::KvFormat::kInt8;
   std::set<std::string> all;
   size_t added = 0;
   const auto add = [&](const KvBlockKeys& keys, std::string_view salt, std::span<const int32_t> tokens) {
     for (const std::string& key : keys.Of(salt, tokens)) all.insert(key), ++added;
   };
-  for (const engine::KvLayout& layout : {kLayout, layers, heads, width, full}) {
+  for (const engine::KvLayout& layout : {kLayout, layers, heads, width, full, small}) {
     add(KvBlockKeys(layout, "avx2"), "salt", Tokens(64));
   }
   add(KvBlockKeys(kLayout, "avx512"), "salt", Tokens(64));
   add(KvBlockKeys(kLayout, "avx2"), "", Tokens(64));
   add(KvBlockKeys(kLayout, "avx2"), "other", Tokens(64));
   add(KvBlockKeys(kLayout, "avx2"), "salt", other);
-  EXPECT_EQ(added, 18u);
+  EXPECT_EQ(added, 20u);
   EXPECT_EQ(all.size(), added);
 }
 

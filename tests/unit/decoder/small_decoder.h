@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,7 +42,8 @@ class HookedFeedForward final : public engine::FeedForward {
 struct SmallDecoder {
   explicit SmallDecoder(const DecoderLimits& limits = {},
                         const std::string& model = SmallLlama(MatrixType::kQ8_0).Bytes(),
-                        int64_t kv_blocks = 64, std::shared_ptr<KvDiskTier> disk = nullptr)
+                        int64_t kv_blocks = 64, std::shared_ptr<KvDiskTier> disk = nullptr,
+                        std::optional<engine::KvFormat> kv_format = {})
       : file(*engine::OpenModelFile(folder.Write("small.gguf", model))) {
     const engine::ModelDescription description = *engine::DescribeModel(*file);
     auto transformer = *engine::Transformer::Load(*file, description, *pool);
@@ -50,7 +52,8 @@ struct SmallDecoder {
     auto own = std::make_unique<HookedFeedForward>(
         *engine::FeedForwardShard::Load(*file, description, std::move(slices), *pool));
     feed_forward = own.get();
-    const auto layout = engine::KvLayout::For(description.architecture, transformer->reduced_precision());
+    const auto layout =
+        engine::KvLayout::For(description.architecture, kv_format.value_or(transformer->natural_kv_format()));
     kv = *engine::KvPool::Create(layout, kv_blocks * layout.block_bytes());
     scheduler = std::make_shared<Scheduler>(limits, *kv, description.architecture.vocabulary,
                                             description.architecture.context, std::string(), std::move(disk));

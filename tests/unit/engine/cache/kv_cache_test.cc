@@ -8,7 +8,7 @@
 namespace conclave::engine {
 namespace {
 
-constexpr KvLayout kLayout{.layers = 3, .kv_heads = 2, .head_dim = 16, .half_precision = true};
+constexpr KvLayout kLayout{.layers = 3, .kv_heads = 2, .head_dim = 16};
 
 std::unique_ptr<KvPool> Pool(int64_t blocks) {
   auto pool = KvPool::Create(kLayout, blocks * kLayout.block_bytes());
@@ -17,9 +17,10 @@ std::unique_ptr<KvPool> Pool(int64_t blocks) {
 }
 
 TEST(KvLayoutTest, PartsOfABlockFollowEachOtherWithoutGapOrOverlap) {
-  for (const bool half : {true, false}) {
+  for (const auto& [format, token_bytes] :
+       {std::pair{KvFormat::kFloat32, 64}, {KvFormat::kBrainPairs, 32}, {KvFormat::kInt8, 20}}) {
     KvLayout layout = kLayout;
-    layout.half_precision = half;
+    layout.format = format;
     int64_t expected = 0;
     for (int64_t layer = 0; layer < layout.layers; ++layer) {
       for (const bool values : {false, true}) {
@@ -28,8 +29,23 @@ TEST(KvLayoutTest, PartsOfABlockFollowEachOtherWithoutGapOrOverlap) {
       }
     }
     EXPECT_EQ(layout.block_bytes(), expected);
-    EXPECT_EQ(layout.block_bytes(), 3 * 2 * 2 * 32 * 16 * (half ? 2 : 4));
+    EXPECT_EQ(layout.block_bytes(), 3 * 2 * 2 * 32 * token_bytes);
   }
+}
+
+TEST(KvLayoutTest, TakesTheNextWiderFormatWhereHeadsDoNotFit) {
+  const auto format = [](int64_t head_dim, KvFormat wanted) {
+    Architecture architecture;
+    architecture.head_dim = head_dim;
+    return KvLayout::For(architecture, wanted).format;
+  };
+  EXPECT_EQ(format(64, KvFormat::kInt8), KvFormat::kInt8);
+  EXPECT_EQ(format(6, KvFormat::kInt8), KvFormat::kBrainPairs);
+  EXPECT_EQ(format(17, KvFormat::kInt8), KvFormat::kFloat32);
+  EXPECT_EQ(format(320, KvFormat::kInt8), KvFormat::kFloat32);
+  EXPECT_EQ(format(64, KvFormat::kBrainPairs), KvFormat::kBrainPairs);
+  EXPECT_EQ(format(17, KvFormat::kBrainPairs), KvFormat::kFloat32);
+  EXPECT_EQ(format(64, KvFormat::kFloat32), KvFormat::kFloat32);
 }
 
 TEST(KvLayoutTest, BlocksForTokens) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -18,7 +19,7 @@ struct Shape {
   int64_t heads = 3;
   int64_t head_dim = 64;
   int64_t block_tokens = 32;
-  bool half_precision = true;
+  KvFormat format = KvFormat::kBrainPairs;
   int64_t window = 0;
   int64_t tokens = 100;
 };
@@ -31,7 +32,8 @@ class Sequence {
     for (int64_t first = 0; first < shape.tokens; first += shape.block_tokens) {
       for (auto* blocks : {&keys_, &values_}) {
         const std::vector<float> numbers = RandomFloats(random, block_numbers(), width);
-        std::vector<std::byte>& block = blocks->emplace_back(numbers.size() * (shape.half_precision ? 2 : 4));
+        std::vector<std::byte>& block =
+            blocks->emplace_back(KvHeadBytes(shape.format, shape.head_dim, shape.block_tokens));
         for (int64_t token = 0; token < shape.block_tokens; ++token) {
           Store(numbers.data() + token * shape.head_dim, token, blocks == &values_, block.data());
         }
@@ -60,7 +62,7 @@ class Sequence {
                        .key_blocks = keys.data(),
                        .value_blocks = values.data(),
                        .block_tokens = shape_.block_tokens,
-                       .half_precision = shape_.half_precision,
+                       .format = shape_.format,
                        .first_position = first,
                        .window = shape_.window,
                        .scale = scale,
@@ -73,13 +75,7 @@ class Sequence {
   int64_t block_numbers() const { return shape_.block_tokens * shape_.head_dim; }
 
   void Store(const float* row, int64_t token, bool value, std::byte* block) const {
-    if (!shape_.half_precision) {
-      std::memcpy(block + token * shape_.head_dim * 4, row, static_cast<size_t>(shape_.head_dim) * 4);
-    } else if (value) {
-      StoreValuePairs(row, shape_.head_dim, token, block);
-    } else {
-      StoreKeyPairs(row, shape_.head_dim, token, shape_.block_tokens, block);
-    }
+    StoreKv(shape_.format, value, row, shape_.head_dim, token, shape_.block_tokens, block);
   }
 
   void Set(bool value, int64_t position, float number) {
@@ -100,7 +96,7 @@ class Sequence {
 testing::Tolerance ToleranceFor(const Shape& shape) {
   const double score_error = static_cast<double>(shape.head_dim) * 0x1p-24 * 8;
   const double sum_error = static_cast<double>(shape.tokens) * 0x1p-24;
-  const double weight_error = shape.half_precision ? 0x1p-9 + 0x1p-14 : 0.0;
+  const double weight_error = shape.format == KvFormat::kBrainPairs ? 0x1p-9 + 0x1p-14 : 0.0;
   return {.absolute = 6 * (2 * score_error + 2 * sum_error + 2 * weight_error)};
 }
 
@@ -114,20 +110,20 @@ TEST_P(AttentionTest, MatchesTheReferenceForManyShapes) {
   for (const Shape& shape : std::vector<Shape>{
            {},
            {.heads = 1},
-           {.heads = 8, .head_dim = 128, .half_precision = false},
+           {.heads = 8, .head_dim = 128, .format = KvFormat::kFloat32},
            {.heads = 2, .head_dim = 80, .tokens = 65},
-           {.heads = 5, .head_dim = 17, .half_precision = false, .tokens = 40},
-           {.heads = 1, .head_dim = 1, .half_precision = false},
+           {.heads = 5, .head_dim = 17, .format = KvFormat::kFloat32, .tokens = 40},
+           {.heads = 1, .head_dim = 1, .format = KvFormat::kFloat32},
            {.heads = 2, .head_dim = 200, .block_tokens = 64, .tokens = 70},
-           {.heads = 2, .head_dim = 40, .block_tokens = 16, .half_precision = false, .tokens = 50},
+           {.heads = 2, .head_dim = 40, .block_tokens = 16, .format = KvFormat::kFloat32, .tokens = 50},
            {.heads = 7, .head_dim = 6, .tokens = 90},
            {.heads = 1, .head_dim = 256, .tokens = 33},
            {.heads = 4, .head_dim = 96, .block_tokens = 96, .tokens = 130},
-           {.heads = 4, .head_dim = 96, .block_tokens = 48, .half_precision = false, .tokens = 130},
+           {.heads = 4, .head_dim = 96, .block_tokens = 48, .format = KvFormat::kFloat32, .tokens = 130},
            {.heads = 64, .head_dim = 32, .tokens = 20},
            {.heads = 3, .window = 1, .tokens = 70},
            {.heads = 3, .window = 33, .tokens = 150},
-           {.heads = 3, .half_precision = false, .window = 64, .tokens = 200}}) {
+           {.heads = 3, .format = KvFormat::kFloat32, .window = 64, .tokens = 200}}) {
     const Sequence sequence(random_, shape);
     EXPECT_TRUE(AllClose(sequence.Attend(kernels_, 0, shape.tokens),
                          sequence.Attend(ReferenceKernels(), 0, shape.tokens), ToleranceFor(shape)))
@@ -152,9 +148,9 @@ TEST_P(AttentionTest, ARowDoesNotDependOnTheRowsBesideIt) {
 }
 
 TEST_P(AttentionTest, LaterPositionsAreNeverRead) {
-  for (const bool half : {true, false}) {
+  for (const KvFormat format : {KvFormat::kFloat32, KvFormat::kBrainPairs, KvFormat::kInt8}) {
     for (const int64_t first : {40, 41}) {
-      const Shape shape{.half_precision = half, .tokens = 96};
+      const Shape shape{.format = format, .tokens = 96};
       Sequence sequence(random_, shape);
       const std::vector<float> wanted = sequence.Attend(kernels_, first, 5);
       for (int64_t position = first + 5; position < 96; ++position) {
@@ -167,9 +163,9 @@ TEST_P(AttentionTest, LaterPositionsAreNeverRead) {
 }
 
 TEST_P(AttentionTest, PositionsBeforeTheWindowAreNeverRead) {
-  for (const bool half : {true, false}) {
+  for (const KvFormat format : {KvFormat::kFloat32, KvFormat::kBrainPairs, KvFormat::kInt8}) {
     for (const int64_t window : {20, 21}) {
-      const Shape shape{.half_precision = half, .window = window, .tokens = 96};
+      const Shape shape{.format = format, .window = window, .tokens = 96};
       Sequence sequence(random_, shape);
       const std::vector<float> wanted = sequence.Attend(kernels_, 80, 3);
       for (int64_t position = 0; position <= 80 - window; ++position) {
@@ -181,7 +177,7 @@ TEST_P(AttentionTest, PositionsBeforeTheWindowAreNeverRead) {
 }
 
 TEST_P(AttentionTest, LargeScoresDoNotOverflow) {
-  const Shape shape{.half_precision = false, .tokens = 70};
+  const Shape shape{.format = KvFormat::kFloat32, .tokens = 70};
   Sequence sequence(random_, shape, 30.0f);
   const std::vector<float> got = sequence.Attend(kernels_, 69, 1);
   for (const float x : got) EXPECT_TRUE(std::isfinite(x));
@@ -192,21 +188,25 @@ TEST_P(AttentionTest, LargeScoresDoNotOverflow) {
 }
 
 TEST_P(AttentionTest, NonFiniteInputs) {
-  for (const bool half : {true, false}) {
-    const Shape shape{.heads = 2, .head_dim = 64, .half_precision = half, .tokens = 80};
+  for (const KvFormat format : {KvFormat::kFloat32, KvFormat::kBrainPairs, KvFormat::kInt8}) {
+    const Shape shape{.heads = 2, .head_dim = 64, .format = format, .tokens = 80};
     Sequence sequence(random_, shape);
     sequence.SetKey(10, std::nanf(""));
     for (const float x : sequence.Attend(kernels_, 9, 1)) EXPECT_TRUE(std::isfinite(x));
     for (const float x : sequence.Attend(kernels_, 70, 1)) EXPECT_TRUE(std::isnan(x));
     Sequence values(random_, shape);
     values.SetValue(50, HUGE_VALF);
-    for (const float x : values.Attend(kernels_, 79, 1)) EXPECT_EQ(x, HUGE_VALF);
+    for (const float x : values.Attend(kernels_, 79, 1)) {
+      // One scale for a value's numbers: when one of them is none, none is.
+      EXPECT_TRUE(format == KvFormat::kInt8 ? std::isnan(x) : x == HUGE_VALF) << x;
+    }
+    for (const float x : values.Attend(kernels_, 49, 1)) EXPECT_TRUE(std::isfinite(x));
   }
 }
 
 TEST_P(AttentionTest, ScoresOfMinusInfinityWeighNothing) {
   // The first 40 keys, more than a whole tile, score minus infinity; the others' values are all 2.
-  const Shape shape{.heads = 1, .head_dim = 16, .half_precision = false, .tokens = 64};
+  const Shape shape{.heads = 1, .head_dim = 16, .format = KvFormat::kFloat32, .tokens = 64};
   Sequence sequence(random_, shape);
   for (int64_t i = 0; i < 16; ++i) sequence.query(63, i) = 1e30f;
   for (int64_t position = 0; position < 64; ++position) {
@@ -215,6 +215,60 @@ TEST_P(AttentionTest, ScoresOfMinusInfinityWeighNothing) {
   }
   EXPECT_TRUE(
       AllClose(sequence.Attend(kernels_, 63, 1), std::vector<float>(16, 2.0f), {.absolute = 64 * 0x1p-23}));
+}
+
+/// Shapes that 8-bit keys and values can have.
+std::vector<Shape> Int8Shapes() {
+  std::vector<Shape> shapes{{},
+                            {.heads = 1},
+                            {.heads = 9, .tokens = 130},
+                            {.heads = 8, .head_dim = 128},
+                            {.heads = 2, .head_dim = 80, .tokens = 65},
+                            {.heads = 2, .head_dim = 200, .block_tokens = 64, .tokens = 70},
+                            {.heads = 7, .head_dim = 4, .tokens = 90},
+                            {.heads = 1, .head_dim = 256, .tokens = 33},
+                            {.heads = 4, .head_dim = 96, .block_tokens = 96, .tokens = 130},
+                            {.heads = 64, .head_dim = 32, .tokens = 20},
+                            {.heads = 3, .window = 1, .tokens = 70},
+                            {.heads = 3, .window = 33, .tokens = 150},
+                            {.heads = 3, .window = 64, .tokens = 200},
+                            {.heads = 3, .tokens = 1000}};
+  for (Shape& shape : shapes) shape.format = KvFormat::kInt8;
+  return shapes;
+}
+
+TEST_P(AttentionTest, Int8GivesTheBitsOfTheReference) {
+  for (const float width : {1.0f, 8.0f, 1e-3f}) {
+    for (const Shape& shape : Int8Shapes()) {
+      const Sequence sequence(random_, shape, width);
+      EXPECT_EQ(sequence.Attend(kernels_, 0, shape.tokens),
+                sequence.Attend(ReferenceKernels(), 0, shape.tokens))
+          << "heads " << shape.heads << ", head_dim " << shape.head_dim << ", window " << shape.window;
+    }
+  }
+}
+
+TEST_P(AttentionTest, Int8KeepsToTheBitsOfARowWhateverSharesItsTile) {
+  for (const Shape& shape : Int8Shapes()) {
+    const Sequence sequence(random_, shape);
+    const std::vector<float> together = sequence.Attend(kernels_, 0, shape.tokens);
+    const int64_t width = shape.heads * shape.head_dim;
+    for (int64_t row = 0; row < shape.tokens; row += 1 + shape.tokens / 30) {
+      const std::vector<float> alone = sequence.Attend(kernels_, row, 1);
+      EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin() + row * width)) << row;
+    }
+  }
+}
+
+TEST_P(AttentionTest, Int8ZerosAndExtremesAreExact) {
+  // A value of zeros has the scale 0 and must still take its share of the weights.
+  const Shape shape{.heads = 1, .head_dim = 16, .format = KvFormat::kInt8, .tokens = 64};
+  Sequence sequence(random_, shape);
+  for (int64_t position = 0; position < 64; ++position) {
+    sequence.SetKey(position, 0.0f);
+    sequence.SetValue(position, position % 2 == 0 ? 0.0f : 127e30f);
+  }
+  for (const float x : sequence.Attend(kernels_, 63, 1)) EXPECT_FLOAT_EQ(x, 63.5e30f);
 }
 
 TEST_P(AttentionTest, LongContexts) {
