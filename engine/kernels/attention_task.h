@@ -17,12 +17,10 @@ enum class KvFormat {
   /// of two values. Needs an even head_dim up to kMostPairedHeadDim and block_tokens that are a multiple of
   /// 32.
   kBrainPairs,
-  /// signed 8-bit numbers, four in a 32-bit word, the first in the lowest byte: keys [head_dim / 4][token], a
-  /// word
-  /// being four numbers of one key; values [token / 4][head_dim], a word being the same number of four
-  /// values. Behind them a float32 scale for each token: a number is
-  /// its integer times that. Needs a head_dim that is a multiple of 4 up to kMostPairedHeadDim and
-  /// block_tokens that are a multiple of 32.
+  /// Signed 8-bit numbers, four in a 32-bit word, the first in the lowest byte: keys [head_dim / 4][token], a
+  /// word being four numbers of one key; values [token / 4][head_dim], a word being the same number of four
+  /// values. Behind them a float32 scale for each token: a number is its integer times that. Needs a head_dim
+  /// that is a multiple of 4 up to kMostPairedHeadDim and block_tokens that are a multiple of 32.
   kInt8,
 };
 

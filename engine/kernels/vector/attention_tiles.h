@@ -46,7 +46,8 @@ struct KeyTile {
 template <typename V>
 struct AttentionTiles {
   using Floats = typename V::Floats;
-  static constexpr int kKeyVectors = kTileKeys / V::kLanes;
+  static constexpr int kLanes = V::kLanes;
+  static constexpr int kKeyVectors = kTileKeys / kLanes;
 
   static void FillTile(const AttentionTask& task, int64_t first, AttentionTile& tile) {
     const int64_t left = task.query_rows * task.heads - first;
@@ -115,9 +116,43 @@ struct AttentionTiles {
     for (int q = from; q < to; ++q) Weigh<kBrain>(task.scale, tile, q, queries, tile.index[q]);
   }
 
- private:
-  static int64_t Within(int64_t lane) { return lane < 0 ? 0 : lane > V::kLanes ? V::kLanes : lane; }
+  // With a query a lane.
 
+  /// Turns the first `words` words of a group's rows, one row a query, into words of all queries.
+  template <int kMostWords>
+  static void TurnGroup(const uint32_t (*rows)[kMostWords], int64_t words, uint32_t (*turned)[kLanes]) {
+    for (int64_t word = 0; word < words; word += kLanes) {
+      Floats square[kLanes];
+      for (int q = 0; q < kLanes; ++q) square[q] = V::LoadBits(rows[q] + word);
+      V::Transpose(square);
+      for (int i = 0; i < kLanes; ++i) V::StoreBits(turned[word + i], square[i]);
+    }
+  }
+
+  /// Whether the active query `q` begins a group whose queries all attend to the whole tile. Rows ascend, so
+  /// its last one begins last and its first one ends first.
+  static bool WholeGroup(const KeyTile& tile, int q) {
+    const int last = q + kLanes - 1;
+    return tile.index[q] % kLanes == 0 && last < tile.active && tile.begin[last] == 0 &&
+           tile.end[q] == kTileKeys;
+  }
+
+  /// In the order in which a vector of keys is summed: keys 16 apart, 8 apart, and so on.
+  static Floats SumOverKeys(const float (*weight)[kLanes]) {
+    Floats sum[kTileKeys / 2];
+    for (int k = 0; k < kTileKeys / 2; ++k) {
+      sum[k] = V::Add(V::Load(weight[k]), V::Load(weight[k + kTileKeys / 2]));
+    }
+    for (int apart = kTileKeys / 4; apart > 0; apart /= 2) {
+      for (int k = 0; k < apart; ++k) sum[k] = V::Add(sum[k], sum[k + apart]);
+    }
+    return sum[0];
+  }
+
+  /// `lane` as the end of a range of lanes.
+  static int64_t Within(int64_t lane) { return lane < 0 ? 0 : lane > kLanes ? kLanes : lane; }
+
+ private:
   /// Turns a query's scores into weights e^(score - largest so far), 0 outside its keys, and updates its
   /// total.
   template <bool kBrain>

@@ -181,7 +181,7 @@ struct BrainAttention {
                        AttentionTile& all, KeyTile& tile) {
     for (int q = 0; q < tile.active;) {
       if constexpr (Lanes::kUsable) {
-        if (Lanes::WholeGroup(tile, q)) {
+        if (Tiles::WholeGroup(tile, q)) {
           Lanes::Weigh(task, turned, KeysOf(task, tile), all, tile, q);
           q += V::kLanes;
           continue;
@@ -199,7 +199,7 @@ struct BrainAttention {
                    Turned& out) {
     if constexpr (Lanes::kUsable) {
       for (int group = 0; (group + 1) * V::kLanes <= tile.count; ++group) {
-        Lanes::Turn(queries.pairs, task.head_dim / 2, group, out);
+        Tiles::TurnGroup(queries.pairs + group * V::kLanes, task.head_dim / 2, out.pairs[group]);
       }
     }
   }

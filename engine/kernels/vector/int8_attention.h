@@ -54,12 +54,7 @@ struct Int8Attention {
     }
     if constexpr (kQueryLanes) {
       for (int group = 0; (group + 1) * kLanes <= tile.count; ++group) {
-        for (int64_t quad = 0; quad < task.head_dim / 4; quad += kLanes) {
-          Floats square[kLanes];
-          for (int q = 0; q < kLanes; ++q) square[q] = V::LoadBits(out.quads[group * kLanes + q] + quad);
-          V::Transpose(square);
-          for (int i = 0; i < kLanes; ++i) V::StoreBits(out.turned[group][quad + i], square[i]);
-        }
+        Tiles::TurnGroup(out.quads + group * kLanes, task.head_dim / 4, out.turned[group]);
       }
     }
   }
@@ -118,9 +113,7 @@ struct Int8Attention {
     }
   }
 
-  static int64_t Within(int64_t lane) { return lane < 0 ? 0 : lane > kLanes ? kLanes : lane; }
-
-  /// In the tree of SumOverKeys.
+  /// In the tree of AttentionTiles::SumOverKeys.
   static float SumOf(Floats (&x)[kKeyVectors]) {
     for (int apart = kKeyVectors / 2; apart > 0; apart /= 2) {
       for (int k = 0; k < apart; ++k) x[k] = V::Add(x[k], x[k + apart]);
@@ -137,8 +130,9 @@ struct Int8Attention {
     Floats most = minus_infinity;
     for (int k = 0; k < kKeyVectors; ++k) {
       const Floats product = V::Mul(V::ToFloats(dot[k]), V::Set(queries.factor[at]));
-      score[k] = V::SelectRange(V::Mul(product, V::Load(scales.keys + k * kLanes)), minus_infinity,
-                                Within(tile.begin[q] - k * kLanes), Within(tile.end[q] - k * kLanes));
+      score[k] =
+          V::SelectRange(V::Mul(product, V::Load(scales.keys + k * kLanes)), minus_infinity,
+                         Tiles::Within(tile.begin[q] - k * kLanes), Tiles::Within(tile.end[q] - k * kLanes));
       most = V::Max(score[k], most);
     }
     const float here = V::Largest(most);
@@ -149,8 +143,9 @@ struct Int8Attention {
     Floats heaviest = V::Set(kLightest);
     for (int k = 0; k < kKeyVectors; ++k) {
       score[k] = Exp2Of<V>(V::Sub(score[k], V::Set(base)));
-      scaled[k] = V::SelectRange(V::Mul(score[k], V::Load(scales.values + k * kLanes)), V::Zero(),
-                                 Within(tile.begin[q] - k * kLanes), Within(tile.end[q] - k * kLanes));
+      scaled[k] =
+          V::SelectRange(V::Mul(score[k], V::Load(scales.values + k * kLanes)), V::Zero(),
+                         Tiles::Within(tile.begin[q] - k * kLanes), Tiles::Within(tile.end[q] - k * kLanes));
       heaviest = V::Max(scaled[k], heaviest);
     }
     const float largest = V::Largest(heaviest);
@@ -176,14 +171,6 @@ struct Int8Attention {
   }
 
   // With a query a lane.
-
-  /// Whether the active query `q` begins a group whose queries all attend to the whole tile. Rows ascend, so
-  /// its last one begins last and its first one ends first.
-  static bool WholeGroup(const KeyTile& tile, int q) {
-    const int last = q + kLanes - 1;
-    return tile.index[q] % kLanes == 0 && last < tile.active && tile.begin[last] == 0 &&
-           tile.end[q] == kTileKeys;
-  }
 
   /// Scores of kKeys keys for a group of queries. `keys`: the first quad of the first of them.
   static void DotQueries(const uint32_t (*query)[kLanes], Floats factor, int64_t quads, const std::byte* keys,
@@ -227,7 +214,7 @@ struct Int8Attention {
     V::Store(weights.unit + q, V::Mul(heaviest, V::Set(1.0f / 255.0f)));
     const Floats rescale = Exp2Of<V>(V::Sub(largest, base));
     V::Store(tile.rescale + q, rescale);
-    V::Store(all.total + first, V::Fma(V::Load(all.total + first), rescale, SumOverKeys(score)));
+    V::Store(all.total + first, V::Fma(V::Load(all.total + first), rescale, Tiles::SumOverKeys(score)));
     V::Store(all.largest + first, now);
   }
 
@@ -260,25 +247,13 @@ struct Int8Attention {
     return LargestOf(heaviest);
   }
 
-  /// Keys 16 apart, 8 apart, and so on.
-  static Floats SumOverKeys(const float (*weight)[kLanes]) {
-    Floats sum[kTileKeys / 2];
-    for (int k = 0; k < kTileKeys / 2; ++k) {
-      sum[k] = V::Add(V::Load(weight[k]), V::Load(weight[k + kTileKeys / 2]));
-    }
-    for (int apart = kTileKeys / 4; apart > 0; apart /= 2) {
-      for (int k = 0; k < apart; ++k) sum[k] = V::Add(sum[k], sum[k + apart]);
-    }
-    return sum[0];
-  }
-
   static void WeighAll(const AttentionTask& task, const Queries& queries, AttentionTile& all, KeyTile& tile,
                        Weights& weights) {
     constexpr int kSome = V::kScoreQueries;
     const Scales scales = ScalesOf(task, tile);
     for (int q = 0; q < tile.active;) {
       if constexpr (kQueryLanes) {
-        if (WholeGroup(tile, q)) {
+        if (Tiles::WholeGroup(tile, q)) {
           WeighGroup(task, queries, scales, all, tile, q, weights);
           q += kLanes;
           continue;

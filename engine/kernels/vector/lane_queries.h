@@ -25,24 +25,6 @@ struct LaneQueries {
     alignas(64) uint32_t pairs[kGroups][kMostPairs][kLanes];
   };
 
-  /// Fills the group's part from `rows`, [query][kMostPairs], of which `pairs` are of use.
-  static void Turn(const uint32_t (*rows)[kMostPairs], int64_t pairs, int group, Queries& out) {
-    for (int64_t pair = 0; pair < pairs; pair += kLanes) {
-      Floats square[kLanes];
-      for (int q = 0; q < kLanes; ++q) square[q] = V::LoadBits(rows[group * kLanes + q] + pair);
-      V::Transpose(square);
-      for (int i = 0; i < kLanes; ++i) V::StoreBits(out.pairs[group][pair + i], square[i]);
-    }
-  }
-
-  /// Whether the active query `q` begins a group whose queries all attend to the whole tile. Rows ascend, so
-  /// its last one begins last and its first one ends first.
-  static bool WholeGroup(const KeyTile& tile, int q) {
-    const int last = q + kLanes - 1;
-    return tile.index[q] % kLanes == 0 && last < tile.active && tile.begin[last] == 0 &&
-           tile.end[q] == kTileKeys;
-  }
-
   /// Scores and weighs a whole group. `keys`: the first pair of the tile's first key; the next pair of dims
   /// lies `stride` bytes on.
   static void Weigh(const AttentionTask& task, const Queries& queries, const std::byte* keys,
@@ -62,7 +44,8 @@ struct LaneQueries {
     StoreWeights(base, score, tile, q);
     const Floats rescale = ExpOf<V>(V::Sub(largest, base));
     V::Store(tile.rescale + q, rescale);
-    V::Store(all.total + first, V::Fma(V::Load(all.total + first), rescale, SumOverKeys(score)));
+    V::Store(all.total + first,
+             V::Fma(V::Load(all.total + first), rescale, AttentionTiles<V>::SumOverKeys(score)));
     V::Store(all.largest + first, now);
   }
 
@@ -94,18 +77,6 @@ struct LaneQueries {
     }
     V::Transpose(pairs);
     for (int i = 0; i < kLanes; ++i) V::StoreBits(tile.brain[q + i], pairs[i]);
-  }
-
-  /// In the order in which a vector of keys is summed: keys 16 apart, 8 apart, and so on.
-  static Floats SumOverKeys(const float (*weight)[kLanes]) {
-    Floats sum[kTileKeys / 2];
-    for (int k = 0; k < kTileKeys / 2; ++k) {
-      sum[k] = V::Add(V::Load(weight[k]), V::Load(weight[k + kTileKeys / 2]));
-    }
-    for (int apart = kTileKeys / 4; apart > 0; apart /= 2) {
-      for (int k = 0; k < apart; ++k) sum[k] = V::Add(sum[k], sum[k + apart]);
-    }
-    return sum[0];
   }
 };
 

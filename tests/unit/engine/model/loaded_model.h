@@ -3,7 +3,6 @@
 #include <cstring>
 #include <memory>
 #include <numeric>
-#include <optional>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -51,8 +50,7 @@ class SplitFeedForward final : public FeedForward {
 class LoadedModel {
  public:
   /// `slices`: where the feed-forward slices live, one list a shard.
-  LoadedModel(MatrixType type, int threads, const std::vector<std::vector<int64_t>>& slices = {{0, 1, 2, 3}},
-              std::optional<KvFormat> kv_format = {})
+  LoadedModel(MatrixType type, int threads, const std::vector<std::vector<int64_t>>& slices = {{0, 1, 2, 3}})
       : pool(threads) {
     const std::string path = folder_.Write("small.gguf", conclave::testing::SmallLlama(type).Bytes());
     file_ = *OpenModelFile(path);
@@ -60,8 +58,7 @@ class LoadedModel {
     transformer = *Transformer::Load(*file_, description_, pool);
     for (const auto& own : slices) shards.push_back(*FeedForwardShard::Load(*file_, description_, own, pool));
     feed_forward = std::make_unique<SplitFeedForward>(shards);
-    const auto layout =
-        KvLayout::For(description_.architecture, kv_format.value_or(transformer->natural_kv_format()));
+    const auto layout = KvLayout::For(description_.architecture, transformer->natural_kv_format());
     kv = *KvPool::Create(layout, 32 * layout.block_bytes());
   }
 
