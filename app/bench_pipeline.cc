@@ -53,7 +53,7 @@ class SeparateProcesses {
                             {{"draft_tokens", config.limits.draft_tokens},
                              {"slowdown_percent", config.limits.slowdown_percent},
                              {"kv_bytes", config.limits.kv_bytes},
-                             {"kv_type", config.limits.kv_type == platform::KvType::kInt8 ? "int8" : "bf16"},
+                             {"kv_type", platform::KvTypeName(config.limits.kv_type)},
                              {"prefix_disk_bytes", 0}}}};
     for (const auto& [name, services] : processes) {
       const std::string listen = "unix:" + (folder / (name + ".sock")).string();

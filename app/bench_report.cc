@@ -74,25 +74,12 @@ Result<BenchModel> BenchModel::Load(const CommonFlags& flags, int64_t tokens) {
   return loaded;
 }
 
-namespace {
-
-std::string_view KvTypeName(engine::KvFormat format) {
-  switch (format) {
-    case engine::KvFormat::kBrainPairs: return "bf16";
-    case engine::KvFormat::kInt8: return "int8";
-    case engine::KvFormat::kFloat32: break;
-  }
-  return "f32";
-}
-
-}  // namespace
-
 nlohmann::json BenchModel::Details() const {
   return {{"model", source.name},
           {"model_hash", source.hash},
           {"kernels", engine::BestKernels().name},
           {"threads", pool->size()},
-          {"kv_type", KvTypeName(model->kv().layout().format)},
+          {"kv_type", engine::KvFormatName(model->kv().layout().format)},
           {"kv_bytes_per_token", model->kv().layout().block_bytes() / engine::kKvBlockTokens},
           {"weight_bytes", model->weight_bytes()}};
 }

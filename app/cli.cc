@@ -32,7 +32,8 @@ void CommonFlags::AddModel(CLI::App& command) {
   command.add_option("--threads,-t", threads, "Engine threads; 0: one for each processor")
       ->check(WholeNumber(0, 1024));
   command.add_option("--kv-type", kv_type, "Keys and values in bf16, or in int8: half the memory a token")
-      ->check(CLI::IsMember({"bf16", "int8"}));
+      ->check(CLI::IsMember({platform::KvTypeName(platform::KvType::kBfloat16),
+                             platform::KvTypeName(platform::KvType::kInt8)}));
   command.add_option("--config", config_file, "A configuration file (YAML)");
 }
 

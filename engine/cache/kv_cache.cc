@@ -7,14 +7,39 @@
 
 namespace conclave::engine {
 
-KvLayout KvLayout::For(const Architecture& architecture, KvFormat format) {
+namespace {
+
+/// Numbers of a head that one word holds.
+int64_t NumbersOfAWord(KvFormat format) {
+  switch (format) {
+    case KvFormat::kInt8: return 4;
+    case KvFormat::kBrainPairs: return 2;
+    case KvFormat::kFloat32: break;
+  }
+  return 1;
+}
+
+bool Allows(int64_t head_dim, KvFormat format) {
+  return format == KvFormat::kFloat32 ||
+         (head_dim % NumbersOfAWord(format) == 0 && head_dim <= kMostPairedHeadDim);
+}
+
+}  // namespace
+
+Result<KvLayout> KvLayout::For(const Architecture& architecture, std::optional<KvFormat> wanted,
+                               KvFormat natural) {
   const int64_t head_dim = architecture.head_dim;
-  if (format == KvFormat::kInt8 && head_dim % 4 != 0) format = KvFormat::kBrainPairs;
-  if (head_dim % 2 != 0 || head_dim > kMostPairedHeadDim) format = KvFormat::kFloat32;
-  return {.layers = architecture.layers,
-          .kv_heads = architecture.kv_heads,
-          .head_dim = head_dim,
-          .format = format};
+  if (wanted.has_value() && !Allows(head_dim, *wanted)) {
+    return InvalidArgument(
+        "keys and values in " + std::string(KvFormatName(*wanted)) +
+        " need heads whose width is a multiple of " + std::to_string(NumbersOfAWord(*wanted)) + " up to " +
+        std::to_string(kMostPairedHeadDim) + "; this model's are " + std::to_string(head_dim) + " wide");
+  }
+  const KvFormat format = wanted.value_or(Allows(head_dim, natural) ? natural : KvFormat::kFloat32);
+  return KvLayout{.layers = architecture.layers,
+                  .kv_heads = architecture.kv_heads,
+                  .head_dim = head_dim,
+                  .format = format};
 }
 
 Result<std::unique_ptr<KvPool>> KvPool::Create(const KvLayout& layout, int64_t bytes) {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
@@ -23,8 +24,10 @@ struct KvLayout {
   int64_t head_dim = 0;
   KvFormat format = KvFormat::kBrainPairs;
 
-  /// `format`, or the next wider one that the heads' width allows.
-  static KvLayout For(const Architecture& architecture, KvFormat format);
+  /// In `wanted`, or, where that is none, in `natural` or the next wider format that the heads' width allows.
+  /// Errors: INVALID_ARGUMENT (the heads' width does not allow what is wanted).
+  static Result<KvLayout> For(const Architecture& architecture, std::optional<KvFormat> wanted,
+                              KvFormat natural);
 
   /// One block's keys (or values) of one key-value head in one layer, as AttentionTask reads them.
   int64_t head_bytes() const { return KvHeadBytes(format, head_dim, kKvBlockTokens); }

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace conclave::engine {
 
@@ -23,6 +24,16 @@ enum class KvFormat {
   /// that is a multiple of 4 up to kMostPairedHeadDim and block_tokens that are a multiple of 32.
   kInt8,
 };
+
+/// As configurations and reports say it.
+constexpr std::string_view KvFormatName(KvFormat format) {
+  switch (format) {
+    case KvFormat::kBrainPairs: return "bf16";
+    case KvFormat::kInt8: return "int8";
+    case KvFormat::kFloat32: break;
+  }
+  return "f32";
+}
 
 /// One sequence's attention over its paged keys and values, for some of its query rows and one key-value
 /// head. A block holds keys, or values, of one head; kv_storage.h writes them.

@@ -25,7 +25,7 @@ Result<std::unique_ptr<LanguageModel>> LanguageModel::Load(const std::string& pa
       loaded->shard_, FeedForwardShard::Load(*loaded->file_, description, std::move(slices), *loaded->pool_));
   loaded->file_->DropPages();
   loaded->feed_forward_ = std::make_unique<LocalFeedForward>(loaded->shard_);
-  const auto layout = KvLayout::For(architecture, kv_format.value_or(loaded->model_->natural_kv_format()));
+  CONCLAVE_ASSIGN_OR_RETURN(const KvLayout layout, loaded->model_->LayoutOfKv(kv_format));
   CONCLAVE_ASSIGN_OR_RETURN(loaded->kv_,
                             KvPool::Create(layout, KvBlocksFor(architecture.context) * layout.block_bytes()));
   return loaded;

@@ -20,6 +20,7 @@ inline constexpr int64_t kLogitsChunkTokens = 128;
 class LanguageModel {
  public:
   /// `path`: a .gguf file or a folder. `context` 0: the model's own. `kv_format` none: the model's own.
+  /// Errors: as OpenModelFile, DescribeModel, Transformer::Load, FeedForwardShard::Load and KvLayout::For.
   static Result<std::unique_ptr<LanguageModel>> Load(const std::string& path, int64_t context,
                                                      std::shared_ptr<ThreadPool> pool,
                                                      std::optional<KvFormat> kv_format = {});

@@ -54,10 +54,11 @@ class Transformer {
     return {layers_[layer].query, layers_[layer].key, layers_[layer].value, layers_[layer].output};
   }
   const PackedMatrix& head() const { return output_; }
-  /// In what keys and values are kept where nobody asks for less: no more than half precision where the
-  /// weights have less than float32.
-  KvFormat natural_kv_format() const {
-    return output_.kind() == PackedKind::kF32 ? KvFormat::kFloat32 : KvFormat::kBrainPairs;
+  /// How its keys and values are kept: in the format that is wanted, or, where none is, in no more than half
+  /// precision where the weights have less than float32. Errors: as KvLayout::For.
+  Result<KvLayout> LayoutOfKv(std::optional<KvFormat> wanted = {}) const {
+    return KvLayout::For(architecture_, wanted,
+                         output_.kind() == PackedKind::kF32 ? KvFormat::kFloat32 : KvFormat::kBrainPairs);
   }
 
   /// Who sees the inputs of every product from now on; nullptr: nobody.

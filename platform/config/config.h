@@ -30,6 +30,9 @@ struct StateConfig {
 /// In what the decoder keeps keys and values. kBfloat16: float32 for a model whose weights are.
 enum class KvType { kBfloat16, kInt8 };
 
+/// As configuration files and flags say it.
+constexpr const char* KvTypeName(KvType type) { return type == KvType::kInt8 ? "int8" : "bf16"; }
+
 struct LimitsConfig {
   /// Requests that wait at the router for their turn, over all tenants.
   int64_t queued_requests = 256;

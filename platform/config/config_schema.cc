@@ -86,8 +86,10 @@ std::vector<ConfigField> LimitFields() {
                    [](Config* c) -> auto& { return c->limits.running_sequences; }),
       IntegerField("limits.step_tokens", 1, 65'536, [](Config* c) -> auto& { return c->limits.step_tokens; }),
       IntegerField("limits.kv_bytes", 0, kMaxBytes, [](Config* c) -> auto& { return c->limits.kv_bytes; }),
-      ChoiceField<KvType>("limits.kv_type", {{"bf16", KvType::kBfloat16}, {"int8", KvType::kInt8}},
-                          [](Config* c) -> auto& { return c->limits.kv_type; }),
+      ChoiceField<KvType>(
+          "limits.kv_type",
+          {{KvTypeName(KvType::kBfloat16), KvType::kBfloat16}, {KvTypeName(KvType::kInt8), KvType::kInt8}},
+          [](Config* c) -> auto& { return c->limits.kv_type; }),
       IntegerField("limits.prefix_cache_bytes", -1, kMaxBytes,
                    [](Config* c) -> auto& { return c->limits.prefix_cache_bytes; }),
       IntegerField("limits.prefix_disk_bytes", 0, kMaxBytes,

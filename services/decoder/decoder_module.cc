@@ -139,13 +139,7 @@ Result<std::unique_ptr<platform::ServiceModule>> MakeDecoderModule(
   CONCLAVE_ASSIGN_OR_RETURN(auto model, LoadTransformer(context, *file, description, *pool));
   CONCLAVE_ASSIGN_OR_RETURN(auto feed_forward,
                             MakeFeedForward(context, *file, description, std::move(local_experts)));
-  const auto format = KvFormatOf(context.config).value_or(model->natural_kv_format());
-  const auto layout = engine::KvLayout::For(architecture, format);
-  if (format == engine::KvFormat::kInt8 && layout.format != format) {
-    return InvalidArgument("limits.kv_type int8 needs heads whose width is a multiple of 4 up to " +
-                           std::to_string(engine::kMostPairedHeadDim) + "; those of " + context.model.name +
-                           " are " + std::to_string(layout.head_dim) + " wide");
-  }
+  CONCLAVE_ASSIGN_OR_RETURN(const engine::KvLayout layout, model->LayoutOfKv(KvFormatOf(context.config)));
   CONCLAVE_ASSIGN_OR_RETURN(auto kv, engine::KvPool::Create(layout, KvBytes(context.config)));
   CONCLAVE_ASSIGN_OR_RETURN(const engine::SamplingParams defaults, ReadGenerationConfig(context.model.path));
 

@@ -52,8 +52,7 @@ struct SmallDecoder {
     auto own = std::make_unique<HookedFeedForward>(
         *engine::FeedForwardShard::Load(*file, description, std::move(slices), *pool));
     feed_forward = own.get();
-    const auto layout =
-        engine::KvLayout::For(description.architecture, kv_format.value_or(transformer->natural_kv_format()));
+    const engine::KvLayout layout = *transformer->LayoutOfKv(kv_format);
     kv = *engine::KvPool::Create(layout, kv_blocks * layout.block_bytes());
     scheduler = std::make_shared<Scheduler>(limits, *kv, description.architecture.vocabulary,
                                             description.architecture.context, std::string(), std::move(disk));

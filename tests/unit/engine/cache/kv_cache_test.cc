@@ -33,19 +33,32 @@ TEST(KvLayoutTest, PartsOfABlockFollowEachOtherWithoutGapOrOverlap) {
   }
 }
 
-TEST(KvLayoutTest, TakesTheNextWiderFormatWhereHeadsDoNotFit) {
-  const auto format = [](int64_t head_dim, KvFormat wanted) {
-    Architecture architecture;
-    architecture.head_dim = head_dim;
-    return KvLayout::For(architecture, wanted).format;
+Result<KvLayout> LayoutFor(int64_t head_dim, std::optional<KvFormat> wanted, KvFormat natural) {
+  Architecture architecture;
+  architecture.head_dim = head_dim;
+  return KvLayout::For(architecture, wanted, natural);
+}
+
+TEST(KvLayoutTest, TakesFloat32WhereNobodyWantsAFormatAndHeadsDoNotFit) {
+  const auto format = [](int64_t head_dim, KvFormat natural) {
+    return LayoutFor(head_dim, std::nullopt, natural)->format;
   };
-  EXPECT_EQ(format(64, KvFormat::kInt8), KvFormat::kInt8);
-  EXPECT_EQ(format(6, KvFormat::kInt8), KvFormat::kBrainPairs);
-  EXPECT_EQ(format(17, KvFormat::kInt8), KvFormat::kFloat32);
-  EXPECT_EQ(format(320, KvFormat::kInt8), KvFormat::kFloat32);
   EXPECT_EQ(format(64, KvFormat::kBrainPairs), KvFormat::kBrainPairs);
   EXPECT_EQ(format(17, KvFormat::kBrainPairs), KvFormat::kFloat32);
+  EXPECT_EQ(format(320, KvFormat::kBrainPairs), KvFormat::kFloat32);
   EXPECT_EQ(format(64, KvFormat::kFloat32), KvFormat::kFloat32);
+}
+
+TEST(KvLayoutTest, TakesWhatIsWantedOrSaysWhyNot) {
+  for (const int64_t head_dim : {4, 64, 256}) {
+    EXPECT_EQ(LayoutFor(head_dim, KvFormat::kInt8, KvFormat::kBrainPairs)->format, KvFormat::kInt8);
+  }
+  for (const int64_t head_dim : {6, 17, 320}) {
+    const Status status = LayoutFor(head_dim, KvFormat::kInt8, KvFormat::kBrainPairs).status();
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+    EXPECT_NE(status.message().find("int8"), std::string::npos) << status.message();
+    EXPECT_NE(status.message().find(std::to_string(head_dim)), std::string::npos) << status.message();
+  }
 }
 
 TEST(KvLayoutTest, BlocksForTokens) {

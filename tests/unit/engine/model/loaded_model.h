@@ -58,7 +58,7 @@ class LoadedModel {
     transformer = *Transformer::Load(*file_, description_, pool);
     for (const auto& own : slices) shards.push_back(*FeedForwardShard::Load(*file_, description_, own, pool));
     feed_forward = std::make_unique<SplitFeedForward>(shards);
-    const auto layout = KvLayout::For(description_.architecture, transformer->natural_kv_format());
+    const KvLayout layout = *transformer->LayoutOfKv();
     kv = *KvPool::Create(layout, 32 * layout.block_bytes());
   }
 
