@@ -39,6 +39,8 @@ struct BlockFormat {
   constexpr int64_t q_bytes() const { return kRowGroup * kActivationBlock / (nibbles ? 2 : 1); }
   constexpr int64_t scale_bytes() const { return kRowGroup * (float_scales ? 4 : 2); }
   constexpr int64_t bytes() const { return q_bytes() + scale_bytes() * (offsets || half_groups ? 2 : 1); }
+  /// The largest number that a row's column holds before the zero point is taken off.
+  constexpr int most() const { return zero_point > 0 ? 2 * zero_point - 1 : nibbles ? 15 : 31; }
   friend constexpr bool operator==(const BlockFormat&, const BlockFormat&) = default;
 };
 

@@ -3,40 +3,38 @@
 #include "engine/kernels/avx2/sets.h"
 
 // Quantised matmul with vpmaddubsw, which adds pairs of products of unsigned and signed bytes in 16 bits and
-// saturates; the comments show why no sum here can. Contract: Kernels::matmul.
+// saturates. No sum here can: activations are at most 127, and only as many pairs are added in 16 bits as the
+// format's largest weight allows (Tile::kPairSums). Contract: Kernels::matmul.
 namespace conclave::engine::avx2 {
 namespace {
 
-constexpr int kTileTokens = 4;
 /// A vector holds half of a row group.
 constexpr int kLanes = 8;
+constexpr int kHalves = kRowGroup / kLanes;
+constexpr int kVectorBytes = 32;
+constexpr int kLineBytes = 64;
+/// Columns of a block that a 32-bit word of activations holds, and such words in a block.
+constexpr int kWordColumns = 4;
+constexpr int kWords = kActivationBlock / kWordColumns;
+constexpr int kTileTokens = 4;
+/// How far ahead of the stream of weights to prefetch, for one token (with more, arithmetic hides the loads).
+constexpr int64_t kPrefetchBytes = 4096;
+/// Activations of this many tokens stay in the second-level cache while all rows pass.
+constexpr int64_t kPassBytes = 128 * 1024;
 
-/// The 32 columns of a block as eight vectors of four columns by eight rows: unsigned nibbles, or bytes less
-/// 128.
-struct Columns {
-  __m256i v[8];
-};
-
-template <BlockFormat kFormat>
-inline __attribute__((always_inline)) Columns LoadColumns(const std::byte* block, int half) {
-  Columns out;
-  const auto* at = reinterpret_cast<const __m256i*>(block) + half;
-  if constexpr (kFormat.nibbles) {
-    const __m256i mask = _mm256_set1_epi8(0x0F);
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      const __m256i bytes = _mm256_loadu_si256(at + 2 * i);
-      out.v[2 * i] = _mm256_and_si256(bytes, mask);
-      out.v[2 * i + 1] = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), mask);
-    }
-  } else {
-    const __m256i sign = _mm256_set1_epi8(-128);
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i) out.v[i] = _mm256_xor_si256(_mm256_loadu_si256(at + 2 * i), sign);
-  }
-  return out;
+inline __attribute__((always_inline)) __m256i LoadVector(const std::byte* at) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
 }
 
+inline __attribute__((always_inline)) __m256i LowNibbles(__m256i bytes) {
+  return _mm256_and_si256(bytes, _mm256_set1_epi8(0x0F));
+}
+
+inline __attribute__((always_inline)) __m256i HighNibbles(__m256i bytes) {
+  return LowNibbles(_mm256_srli_epi16(bytes, 4));
+}
+
+/// Run `run` of the block's scales and offsets.
 template <BlockFormat kFormat>
 inline __attribute__((always_inline)) __m256 LoadScales(const std::byte* block, int run, int half) {
   const std::byte* at = block + kFormat.q_bytes() + run * kFormat.scale_bytes();
@@ -45,94 +43,191 @@ inline __attribute__((always_inline)) __m256 LoadScales(const std::byte* block, 
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at) + half));
 }
 
-inline __attribute__((always_inline)) __m256i Broadcast4(const int8_t* q) {
+inline __attribute__((always_inline)) __m256i BroadcastWord(const int8_t* q) {
   int32_t word;
   __builtin_memcpy(&word, q, sizeof word);
   return _mm256_set1_epi32(word);
 }
 
-/// The dot product of columns [4 * kFirst, 4 * (kFirst + kCount)) with one token's, less the zero point.
-template <BlockFormat kFormat, int kFirst, int kCount>
-inline __attribute__((always_inline)) __m256 Dot(const Columns& columns, const int8_t* q, int32_t q_sum) {
-  const __m256i ones = _mm256_set1_epi16(1);
-  __m256i sum = _mm256_setzero_si256();
-  if constexpr (kFormat.nibbles) {
-    // Eight pairs: 16 * 15 * 127 = 30480 fits into 16 bits.
-#pragma GCC unroll 8
-    for (int i = kFirst; i < kFirst + kCount; ++i) {
-      sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(columns.v[i], Broadcast4(q + 4 * i)));
-    }
-    sum = _mm256_madd_epi16(sum, ones);
-  } else {
-    // |w| <= 128 is unsigned, w's sign goes to x with |x| <= 127: a pair is at most 2 * 128 * 127 = 32512.
-#pragma GCC unroll 8
-    for (int i = kFirst; i < kFirst + kCount; ++i) {
-      const __m256i x = _mm256_sign_epi8(Broadcast4(q + 4 * i), columns.v[i]);
-      const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(columns.v[i]), x);
-      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, ones));
-    }
-  }
-  constexpr int kZeroPoint = kFormat.nibbles ? kFormat.zero_point : kFormat.zero_point - 128;
-  if constexpr (kZeroPoint != 0) sum = _mm256_sub_epi32(sum, _mm256_set1_epi32(kZeroPoint * q_sum));
-  return _mm256_cvtepi32_ps(sum);
+/// sum += the products' pairs, in 16 bits. Written out because compilers add the products of a block as a
+/// tree, which needs more registers than there are.
+inline __attribute__((always_inline)) void AddPairs(__m256i& sum, __m256i weights, __m256i x) {
+  __m256i pairs;
+  asm("vpmaddubsw %[x], %[weights], %[pairs]\n\tvpaddw %[pairs], %[sum], %[sum]"
+      : [sum] "+x"(sum), [pairs] "=&x"(pairs)
+      : [weights] "x"(weights), [x] "x"(x));
 }
 
-inline void StoreRows(float* out, __m256 sum, int64_t rows) {
-  if (rows >= kLanes) return _mm256_storeu_ps(out, sum);
-  float lanes[kLanes];
-  _mm256_storeu_ps(lanes, sum);
-  for (int64_t i = 0; i < rows; ++i) out[i] = lanes[i];
+/// Pairs in 16 bits to their sums in 32 bits.
+inline __attribute__((always_inline)) __m256i SumPairs(__m256i pairs) {
+  return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
-/// Half a group of rows (those from 8 * half) times kTokens tokens from `token`.
+/// sum += the products in 32 bits. The weights' sign, they being bytes less 128, goes to x: a pair is at most
+/// 2 * 128 * 127 = 32512.
+inline __attribute__((always_inline)) void AddSigned(__m256i& sum, __m256i weights, __m256i x) {
+  const __m256i w = _mm256_xor_si256(weights, _mm256_set1_epi8(-128));
+  const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+  sum = _mm256_add_epi32(sum, SumPairs(pairs));
+}
+
+/// A group of rows times kTokens tokens.
 template <BlockFormat kFormat, int kTokens>
-inline __attribute__((always_inline)) void Tile(const BlockMatmul& task, const std::byte* group, int half,
-                                                int64_t token, float* out, int64_t rows) {
-  __m256 sum[kTokens];
-#pragma GCC unroll 8
-  for (int t = 0; t < kTokens; ++t) sum[t] = _mm256_setzero_ps();
-  for (int64_t at = 0; at < task.blocks; ++at) {
-    const std::byte* block = group + at * kFormat.bytes();
-    const Columns columns = LoadColumns<kFormat>(block, half);
-    const __m256 scale = LoadScales<kFormat>(block, 0, half);
-    const __m256 second =
-        kFormat.offsets || kFormat.half_groups ? LoadScales<kFormat>(block, 1, half) : scale;
-#pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) {
-      const int64_t x = (token + t) * task.blocks + at;
-      const int8_t* q = task.q + x * kActivationBlock;
-      const int32_t* halves = task.half_sums + x * 2;
-      const __m256 x_scale = _mm256_set1_ps(task.scales[x]);
-      if constexpr (kFormat.half_groups) {
-        const __m256 low = Dot<kFormat, 0, 4>(columns, q, halves[0]);
-        const __m256 high = Dot<kFormat, 4, 4>(columns, q, halves[1]);
-        sum[t] = _mm256_fmadd_ps(_mm256_mul_ps(scale, x_scale), low, sum[t]);
-        sum[t] = _mm256_fmadd_ps(_mm256_mul_ps(second, x_scale), high, sum[t]);
-      } else {
-        const __m256 dot = Dot<kFormat, 0, 8>(columns, q, halves[0] + halves[1]);
-        sum[t] = _mm256_fmadd_ps(_mm256_mul_ps(scale, x_scale), dot, sum[t]);
-      }
-      if constexpr (kFormat.offsets) sum[t] = _mm256_fmadd_ps(second, _mm256_set1_ps(task.sums[x]), sum[t]);
+class Tile {
+ public:
+  /// Tokens from `token`.
+  inline __attribute__((always_inline)) Tile(const BlockMatmul& task, const std::byte* group, int64_t token)
+      : task_(task), token_(token) {
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) sum_[t][0] = sum_[t][1] = _mm256_setzero_ps();
+    for (int64_t at = 0; at < task.blocks; ++at) {
+      const std::byte* block = group + at * kFormat.bytes();
+      if constexpr (kTokens == 1) Prefetch(block + kPrefetchBytes);
+#pragma GCC unroll 2
+      for (int run = 0; run < kRuns; ++run) AddRun(block, run, at);
     }
   }
+
+  /// To out[t * out_stride, first `rows` of the group].
+  inline __attribute__((always_inline)) void Store(float* out, int64_t rows) const {
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) {
+      float* at = out + t * task_.out_stride;
+      StoreHalf(at, sum_[t][0], rows);
+      if (rows > kLanes) StoreHalf(at + kLanes, sum_[t][1], rows - kLanes);
+    }
+  }
+
+ private:
+  static constexpr int kRuns = kFormat.half_groups ? 2 : 1;
+  static constexpr int kRunWords = kWords / kRuns;
+  /// So many pairs of products fit into 16 bits together; none where the sign of weights must be moved.
+  static constexpr int kPairSums = 32767 / (2 * 127 * kFormat.most());
+  static_assert(kPairSums == 0 || kRunWords % kPairSums == 0);
+
+  /// Integers of a block: [token][half], a lane a row.
+  using Dots = __m256i[kTokens][kHalves];
+
+  static inline __attribute__((always_inline)) void Prefetch(const std::byte* block) {
+    constexpr int kLines = static_cast<int>((kFormat.bytes() + kLineBytes - 1) / kLineBytes);
+#pragma GCC unroll 16
+    for (int line = 0; line < kLines; ++line) {
+      _mm_prefetch(reinterpret_cast<const char*>(block + line * kLineBytes), _MM_HINT_T0);
+    }
+  }
+
+  /// The place of block `at` of token `t` of the tile.
+  int64_t Place(int t, int64_t at) const { return (token_ + t) * task_.blocks + at; }
+
+  inline __attribute__((always_inline)) __m256i Word(int t, int64_t at, int word) const {
+    return BroadcastWord(task_.q + Place(t, at) * kActivationBlock + word * kWordColumns);
+  }
+
+  /// The weights of word `word`'s columns: a line holds one word's of all rows, or two words', the first's in
+  /// the low nibbles.
+  static inline __attribute__((always_inline)) __m256i Weights(const std::byte* block, int word, int half) {
+    if constexpr (!kFormat.nibbles) return LoadVector(block + word * kLineBytes + half * kVectorBytes);
+    const __m256i bytes = LoadVector(block + word / 2 * kLineBytes + half * kVectorBytes);
+    return word % 2 == 0 ? LowNibbles(bytes) : HighNibbles(bytes);
+  }
+
+  inline __attribute__((always_inline)) void AddRun(const std::byte* block, int run, int64_t at) {
+    Dots dots;
+    Dots pairs;
 #pragma GCC unroll 8
-  for (int t = 0; t < kTokens; ++t) StoreRows(out + t * task.out_stride, sum[t], rows);
+    for (int i = 0; i < kRunWords; ++i) {
+      const int word = run * kRunWords + i;
+      const __m256i weights[kHalves] = {Weights(block, word, 0), Weights(block, word, 1)};
+#pragma GCC unroll 4
+      for (int t = 0; t < kTokens; ++t) {
+        const __m256i x = Word(t, at, word);
+#pragma GCC unroll 2
+        for (int half = 0; half < kHalves; ++half) {
+          if (i == 0) dots[t][half] = _mm256_setzero_si256();
+          if constexpr (kPairSums == 0) {
+            AddSigned(dots[t][half], weights[half], x);
+          } else {
+            if (i % kPairSums == 0) pairs[t][half] = _mm256_setzero_si256();
+            AddPairs(pairs[t][half], weights[half], x);
+            if (i % kPairSums == kPairSums - 1) {
+              dots[t][half] = _mm256_add_epi32(dots[t][half], SumPairs(pairs[t][half]));
+            }
+          }
+        }
+      }
+    }
+    AddScaled(block, run, dots, at);
+  }
+
+  /// Adds a run's products, less the zero point's share, with their scales.
+  inline __attribute__((always_inline)) void AddScaled(const std::byte* block, int run, const Dots& dots,
+                                                       int64_t at) {
+    const __m256 scales[kHalves] = {LoadScales<kFormat>(block, run, 0), LoadScales<kFormat>(block, run, 1)};
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) {
+      const int64_t place = Place(t, at);
+      const __m256 x_scale = _mm256_set1_ps(task_.scales[place]);
+      const int32_t* halves = task_.half_sums + place * 2;
+      const int32_t q_sum = kFormat.half_groups ? halves[run] : halves[0] + halves[1];
+#pragma GCC unroll 2
+      for (int half = 0; half < kHalves; ++half) {
+        __m256i dot = dots[t][half];
+        if constexpr (kFormat.zero_point != 0) {
+          constexpr int kZeroPoint = kPairSums == 0 ? kFormat.zero_point - 128 : kFormat.zero_point;
+          if constexpr (kZeroPoint != 0) dot = _mm256_sub_epi32(dot, _mm256_set1_epi32(kZeroPoint * q_sum));
+        }
+        sum_[t][half] =
+            _mm256_fmadd_ps(_mm256_mul_ps(scales[half], x_scale), _mm256_cvtepi32_ps(dot), sum_[t][half]);
+      }
+    }
+    if constexpr (kFormat.offsets) AddOffsets(block, at);
+  }
+
+  inline __attribute__((always_inline)) void AddOffsets(const std::byte* block, int64_t at) {
+    const __m256 offsets[kHalves] = {LoadScales<kFormat>(block, 1, 0), LoadScales<kFormat>(block, 1, 1)};
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) {
+      const __m256 x_sum = _mm256_set1_ps(task_.sums[Place(t, at)]);
+#pragma GCC unroll 2
+      for (int half = 0; half < kHalves; ++half) {
+        sum_[t][half] = _mm256_fmadd_ps(offsets[half], x_sum, sum_[t][half]);
+      }
+    }
+  }
+
+  static void StoreHalf(float* out, __m256 sum, int64_t rows) {
+    if (rows >= kLanes) return _mm256_storeu_ps(out, sum);
+    float lanes[kLanes];
+    _mm256_storeu_ps(lanes, sum);
+    for (int64_t i = 0; i < rows; ++i) out[i] = lanes[i];
+  }
+
+  const BlockMatmul& task_;
+  const int64_t token_;
+  __m256 sum_[kTokens][kHalves];
+};
+
+template <BlockFormat kFormat, int kTokens>
+void RunTile(const BlockMatmul& task, const std::byte* group, int64_t row, int64_t token) {
+  Tile<kFormat, kTokens>(task, group, token).Store(task.out + row + token * task.out_stride, task.rows - row);
 }
 
 template <int kIndex>
 void Rows(const BlockMatmul& task) {
   constexpr BlockFormat kFormat = kBlockFormats[kIndex];
-  for (int64_t row = 0; row < task.rows; row += kLanes) {
-    const std::byte* group = task.weights + row / kRowGroup * task.group_bytes;
-    const int half = static_cast<int>(row % kRowGroup / kLanes);
-    const int64_t left = task.rows - row;
-    float* out = task.out + row;
-    int64_t token = 0;
-    for (; token + kTileTokens <= task.tokens; token += kTileTokens) {
-      Tile<kFormat, kTileTokens>(task, group, half, token, out + token * task.out_stride, left);
-    }
-    for (; token < task.tokens; ++token) {
-      Tile<kFormat, 1>(task, group, half, token, out + token * task.out_stride, left);
+  const int64_t token_bytes = task.blocks * kActivationBlock;
+  int64_t pass = token_bytes > 0 ? kPassBytes / token_bytes / kTileTokens * kTileTokens : task.tokens;
+  if (pass < kTileTokens) pass = kTileTokens;
+  for (int64_t begin = 0; begin < task.tokens; begin += pass) {
+    const int64_t end = begin + pass < task.tokens ? begin + pass : task.tokens;
+    for (int64_t row = 0; row < task.rows; row += kRowGroup) {
+      const std::byte* group = task.weights + row / kRowGroup * task.group_bytes;
+      int64_t token = begin;
+      for (; token + kTileTokens <= end; token += kTileTokens) {
+        RunTile<kFormat, kTileTokens>(task, group, row, token);
+      }
+      for (; token + 2 <= end; token += 2) RunTile<kFormat, 2>(task, group, row, token);
+      if (token < end) RunTile<kFormat, 1>(task, group, row, token);
     }
   }
 }
