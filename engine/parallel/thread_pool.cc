@@ -82,6 +82,12 @@ class Signal {
 struct Region {
   void (*call)(const void* context, int member) = nullptr;
   const void* context = nullptr;
+  bool yield = false;
+
+  void Run(int member) const {
+    if (yield) std::this_thread::yield();
+    call(context, member);
+  }
 };
 
 }  // namespace
@@ -93,6 +99,7 @@ struct ThreadPool::State {
   Signal pending;         ///< Other members that are not done with the region.
   Region region;          // written before `epoch`, read after it
   bool stopping = false;  // likewise
+  int yields = 0;         ///< Regions left to yield before; the caller's.
   std::vector<std::thread> threads;
 
   void Work(int member) {
@@ -100,17 +107,19 @@ struct ThreadPool::State {
     while (true) {
       seen = epoch.Wait([seen](uint32_t now) { return now != seen; }, spin);
       if (stopping) return;
-      region.call(region.context, member);
+      region.Run(member);
       pending.Decrement();
     }
   }
 
   void Meet(Region next) {
-    if (size == 1) return next.call(next.context, 0);
+    next.yield = yields > 0;
+    if (next.yield) --yields;
+    if (size == 1) return next.Run(0);
     region = next;
     pending.Set(static_cast<uint32_t>(size - 1));
     epoch.Set(epoch.Load() + 1);
-    next.call(next.context, 0);
+    next.Run(0);
     pending.Wait([](uint32_t left) { return left == 0; }, spin);
   }
 };
@@ -138,6 +147,8 @@ ThreadPool::~ThreadPool() {
 }
 
 int ThreadPool::size() const { return state_->size; }
+
+void ThreadPool::YieldBefore(int regions) { state_->yields = regions; }
 
 void ThreadPool::Run(const std::function<void(int)>& task) {
   state_->Meet({.call = [](const void* context,

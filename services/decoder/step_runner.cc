@@ -6,6 +6,9 @@
 namespace conclave::decoder {
 namespace {
 
+/// A first token passes four to six threads on its way to its reader, while this process computes on.
+constexpr int kRegionsBehindFirstTokens = 4;
+
 SampledTokens RankBeam(const Sequence& sequence, std::span<const float> logits,
                        const engine::LogitsSummary& summary) {
   SampledTokens ranked;
@@ -102,7 +105,10 @@ bool StepRunner::RunStep(Scheduler& scheduler, const std::function<Clock::time_p
           Sample(*sequences[i], logits_.data() + first_rows[i] * vocabulary, summaries[i], vocabulary);
     }
   });
+  const bool first_tokens =
+      std::ranges::any_of(sequences, [](const Sequence* sequence) { return sequence->InPrompt(); });
   scheduler.Complete(std::move(sampled), now());
+  if (first_tokens) pool_->YieldBefore(kRegionsBehindFirstTokens);
   return true;
 }
 

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include <sched.h>
+
 #include "gtest/gtest.h"
 
 namespace conclave::engine {
@@ -50,6 +52,53 @@ TEST(ThreadPoolTest, PinnedThreadsStayOnOneProcessorEach) {
   for (int member = 1; member < size; ++member) {
     EXPECT_EQ(allowed[member], std::vector<int>{processors[member % processors.size()]});
   }
+}
+
+/// Keeps the calling thread, and those it makes, on one processor.
+class OneProcessor {
+ public:
+  OneProcessor() {
+    EXPECT_EQ(sched_getaffinity(0, sizeof before_, &before_), 0);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(AffinityProcessors().front(), &one);
+    EXPECT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+  }
+  ~OneProcessor() { sched_setaffinity(0, sizeof before_, &before_); }
+
+ private:
+  cpu_set_t before_;
+};
+
+/// Before how many of `regions` regions a thread that always wants this processor ran.
+int RegionsAfterAnotherThread(int regions, int yields) {
+  const OneProcessor one;
+  std::atomic<int64_t> turns{0};
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    while (!stop) turns.fetch_add(1);
+  });
+  while (turns == 0) std::this_thread::yield();
+  ThreadPool pool(1);
+  pool.YieldBefore(yields);
+  int after = 0;
+  int64_t seen = turns;
+  for (int i = 0; i < regions; ++i) {
+    pool.Run([&](int) { after += seen != turns ? 1 : 0; });
+    seen = turns;
+  }
+  stop = true;
+  other.join();
+  return after;
+}
+
+TEST(ThreadPoolTest, YieldsBeforeAsManyRegionsAsItIsTold) {
+  // What else the machine does may take a turn from the other thread, or give it one.
+  EXPECT_GE(RegionsAfterAnotherThread(400, 400), 40);
+  EXPECT_LE(RegionsAfterAnotherThread(400, 0), 20);
+  const int some = RegionsAfterAnotherThread(400, 100);
+  EXPECT_GE(some, 10);
+  EXPECT_LE(some, 120);
 }
 
 using Parts = std::vector<std::pair<int64_t, int64_t>>;
