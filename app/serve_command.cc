@@ -9,6 +9,7 @@
 #include "app/json_line.h"
 #include "app/runtime.h"
 #include "engine/kernels/kernels.h"
+#include "platform/code_pages.h"
 #include "platform/log/log.h"
 #include "platform/shutdown_latch.h"
 
@@ -79,6 +80,7 @@ Status ServeUntilTold(const ServeFlags& flags) {
   platform::StartPhases phases(LogPhase);
   CONCLAVE_ASSIGN_OR_RETURN(const platform::Config config, ServeConfig(flags, phases));
   CONCLAVE_ASSIGN_OR_RETURN(auto runtime, Runtime::Start(config, flags.only, true, &phases));
+  platform::DropCodePages();
   PrintReady(flags, *runtime, phases);
   stop.Wait();
   platform::LogInfo("serve", "draining");
