@@ -12,7 +12,7 @@ namespace conclave::engine {
 struct PeakLoop {
   std::string_view instruction;
   int64_t lanes;              ///< sums in a register
-  int64_t products_per_lane;  ///< of one instruction
+  int64_t products_per_lane;  ///< of one step
   bool (*supported)();
   double (*run)(int64_t steps);  ///< gives lane 0 of all chains, added up
 
