@@ -6,7 +6,6 @@
 #include <utility>
 
 namespace conclave::engine {
-
 namespace {
 
 /// Numbers of a head that one word holds.

@@ -43,6 +43,20 @@ struct BlockMatmul {
   int64_t out_stride = 0;
 };
 
+/// Calls step(begin, end) for tokens [begin, end), pass by pass: the activations of a pass, whole tiles of
+/// `tile_tokens`, take `pass_bytes` at most, or are one tile. `Step` must be local to a set's file (see
+/// above).
+template <typename Step>
+inline __attribute__((always_inline)) void ForEachPass(const BlockMatmul& task, int64_t pass_bytes,
+                                                       int64_t tile_tokens, Step step) {
+  const int64_t token_bytes = task.blocks * kActivationBlock;
+  int64_t pass = token_bytes > 0 ? pass_bytes / token_bytes / tile_tokens * tile_tokens : task.tokens;
+  if (pass < tile_tokens) pass = tile_tokens;
+  for (int64_t begin = 0; begin < task.tokens; begin += pass) {
+    step(begin, begin + pass < task.tokens ? begin + pass : task.tokens);
+  }
+}
+
 /// matmul over float weights.
 struct FloatMatmul {
   PackedKind kind = PackedKind::kF32;

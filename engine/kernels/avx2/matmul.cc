@@ -215,11 +215,7 @@ void RunTile(const BlockMatmul& task, const std::byte* group, int64_t row, int64
 template <int kIndex>
 void Rows(const BlockMatmul& task) {
   constexpr BlockFormat kFormat = kBlockFormats[kIndex];
-  const int64_t token_bytes = task.blocks * kActivationBlock;
-  int64_t pass = token_bytes > 0 ? kPassBytes / token_bytes / kTileTokens * kTileTokens : task.tokens;
-  if (pass < kTileTokens) pass = kTileTokens;
-  for (int64_t begin = 0; begin < task.tokens; begin += pass) {
-    const int64_t end = begin + pass < task.tokens ? begin + pass : task.tokens;
+  ForEachPass(task, kPassBytes, kTileTokens, [&](int64_t begin, int64_t end) {
     for (int64_t row = 0; row < task.rows; row += kRowGroup) {
       const std::byte* group = task.weights + row / kRowGroup * task.group_bytes;
       int64_t token = begin;
@@ -229,7 +225,7 @@ void Rows(const BlockMatmul& task) {
       for (; token + 2 <= end; token += 2) RunTile<kFormat, 2>(task, group, row, token);
       if (token < end) RunTile<kFormat, 1>(task, group, row, token);
     }
-  }
+  });
 }
 
 }  // namespace

@@ -125,18 +125,14 @@ void Group(const BlockMatmul& task, const std::byte* group, int64_t begin, int64
 template <int kIndex>
 void Rows(const BlockMatmul& task) {
   constexpr BlockFormat kFormat = kBlockFormats[kIndex];
-  const int64_t token_bytes = task.blocks * kActivationBlock;
-  int64_t pass = token_bytes > 0 ? kPassBytes / token_bytes / kTileTokens * kTileTokens : task.tokens;
-  if (pass < kTileTokens) pass = kTileTokens;
-  for (int64_t begin = 0; begin < task.tokens; begin += pass) {
-    const int64_t end = begin + pass < task.tokens ? begin + pass : task.tokens;
+  ForEachPass(task, kPassBytes, kTileTokens, [&](int64_t begin, int64_t end) {
     for (int64_t row = 0; row < task.rows; row += kRowGroup) {
       const int64_t left = task.rows - row;
       const auto rows = static_cast<__mmask16>(left >= kRowGroup ? 0xFFFF : (1u << left) - 1);
       Group<kFormat>(task, task.weights + row / kRowGroup * task.group_bytes, begin, end, task.out + row,
                      rows);
     }
-  }
+  });
 }
 
 }  // namespace

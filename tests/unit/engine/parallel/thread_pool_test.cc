@@ -8,9 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include <sched.h>
-
 #include "gtest/gtest.h"
+#include "tests/unit/engine/parallel/one_processor.h"
 
 namespace conclave::engine {
 namespace {
@@ -53,22 +52,6 @@ TEST(ThreadPoolTest, PinnedThreadsStayOnOneProcessorEach) {
     EXPECT_EQ(allowed[member], std::vector<int>{processors[member % processors.size()]});
   }
 }
-
-/// Keeps the calling thread, and those it makes, on one processor.
-class OneProcessor {
- public:
-  OneProcessor() {
-    EXPECT_EQ(sched_getaffinity(0, sizeof before_, &before_), 0);
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(AffinityProcessors().front(), &one);
-    EXPECT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
-  }
-  ~OneProcessor() { sched_setaffinity(0, sizeof before_, &before_); }
-
- private:
-  cpu_set_t before_;
-};
 
 /// Before how many of `regions` regions a thread that always wants this processor ran.
 int RegionsAfterAnotherThread(int regions, int yields) {
