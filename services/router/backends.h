@@ -2,10 +2,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "base/token_table.h"
 #include "conclave/v1/decoder.pb.h"
 #include "conclave/v1/feedback.pb.h"
 #include "conclave/v1/retriever.pb.h"
@@ -22,6 +24,7 @@ struct ModelInfo {
   v1::ModelIdentity identity;
   uint32_t context_length = 0;
   std::vector<int32_t> end_token_ids;
+  std::shared_ptr<const TokenTable> tokens;
   /// What stands for the parameters that a request leaves unset; max_tokens is one of them.
   v1::SamplingParams default_sampling;
 };
@@ -60,12 +63,6 @@ class Backends {
                                                std::vector<Callback<Result<v1::SequenceEvent>>> events) = 0;
   /// Nothing more is heard of the sequence; the decoder stops it if it still runs.
   virtual void EndSequence(uint64_t id, bool still_running) = 0;
-
-  /// Begins turning tokens into text.
-  virtual uint64_t BeginText(Callback<Result<v1::DecodeResponse>> part) = 0;
-  virtual void PushText(uint64_t id, const std::vector<int32_t>& token_ids, bool last) = 0;
-  /// Nothing more is heard of the text; `unfinished` when its last part was not pushed.
-  virtual void EndText(uint64_t id, bool unfinished) = 0;
 
   virtual void Record(const platform::CallContext& call, v1::RecordRequest request,
                       Callback<Result<v1::RecordResponse>> done) = 0;

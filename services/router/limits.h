@@ -27,9 +27,9 @@ inline constexpr size_t kMostSessionMessages = 1024;
 inline constexpr size_t kMostSessionBytes = 8 << 20;
 /// Tenants that do nothing now but were given more than others, and must wait for them when they come again.
 inline constexpr int64_t kMostIdleTenants = 1024;
-/// Parts of one answer that the tokenizer may have at once, while the answer's further tokens wait in its own
-/// actor: the message to the tokenizer, which gathers those of all answers, so holds a bounded number.
-inline constexpr size_t kMostPartsInFlight = 8;
+/// What a tokenizer may list of its vocabulary.
+inline constexpr uint32_t kMostVocabularyTokens = 1 << 20;
+inline constexpr size_t kMostVocabularyBytes = 256 << 20;
 /// How soon a refused request may come again.
 inline constexpr int64_t kRetryAfterMs = 1000;
 /// The longest that a request may take when its client sets no deadline, in milliseconds.

@@ -37,14 +37,8 @@ RequestActor::RequestActor(caf::actor_config& config, std::shared_ptr<Backends> 
       sink_(std::move(sink)),
       call_(std::move(call)),
       plan_(std::move(plan)),
-      started_(Clock::now()),
-      answers_(plan_.answers, AnswerProgress(plan_.sampling)) {
-  // Chosen here, so that they are known however the answers end.
+      started_(Clock::now()) {
   if (!plan_.sampling.has_seed()) plan_.sampling.set_seed(RandomSeed());
-  for (size_t i = 0; i < answers_.size(); ++i) {
-    answers_[i].response_id = platform::RandomId();
-    answers_[i].seed = plan_.sampling.seed() + i;
-  }
 }
 
 template <typename Message, typename T>
@@ -70,7 +64,6 @@ caf::behavior RequestActor::make_behavior() {
       [this](const PromptReady& message) { OnPrompt(message); },
       [this](const TurnGranted& message) { OnTurn(message); },
       [this](const TokensMade& message) { OnTokens(message); },
-      [this](const TextMade& message) { OnText(message); },
       [this](const SessionSaved& message) {
         if (!message.status.ok()) return Fail(message.status.Annotate("the session could not be stored"));
         RecordAnswer(0);
@@ -81,10 +74,7 @@ caf::behavior RequestActor::make_behavior() {
 }
 
 void RequestActor::on_exit() {
-  for (AnswerProgress& answer : answers_) {
-    StopText(answer);
-    StopDecoding(answer);
-  }
+  for (AnswerProgress& answer : answers_) StopDecoding(answer);
   if (ticket_.has_value()) backends_->Release(*ticket_, UsedTokens());
   // A service may keep a callback, which holds this actor, for as long as it lives itself.
   backends_.reset();
@@ -113,12 +103,21 @@ void RequestActor::OnModel(const ModelKnown& message) {
   }
   sampling.MergeFrom(plan_.sampling);
   plan_.sampling = std::move(sampling);
+  PlanAnswers();
   messages_ = plan_.messages;
   if (!plan_.session_id.empty()) {
     backends_->LoadSession(call_, plan_.session_id, Send<SessionLoaded, Result<Session>>());
     return;
   }
   FindPassages();
+}
+
+void RequestActor::PlanAnswers() {
+  for (size_t i = 0; i < plan_.answers; ++i) {
+    AnswerProgress& answer = answers_.emplace_back(model_.tokens, plan_.sampling);
+    answer.response_id = platform::RandomId();
+    answer.seed = plan_.sampling.seed() + i;
+  }
 }
 
 void RequestActor::OnSession(const SessionLoaded& message) {
@@ -248,8 +247,6 @@ void RequestActor::StartDecoding() {
   for (size_t i = 0; i < answers_.size(); ++i) {
     AnswerProgress& answer = answers_[i];
     if (i > 0) sequence.add_further_answers()->set_seed(answer.seed);
-    answer.text_id = backends_->BeginText(SendOf<TextMade, Result<v1::DecodeResponse>>(i));
-    answer.text_open = true;
     answer.decoding = true;
     events.push_back(SendOf<TokensMade, Result<v1::SequenceEvent>>(i));
   }
@@ -259,12 +256,11 @@ void RequestActor::StartDecoding() {
 
 void RequestActor::OnTokens(const TokensMade& message) {
   AnswerProgress& answer = answers_[message.answer];
-  if (answer.over) return;
+  if (!answer.decoding) return;
   if (!message.event.ok()) {
     answer.decoding = false;
     return FailAnswer(message.answer, message.event.status());
   }
-  if (answer.text.stopped()) return;
   const v1::SequenceEvent& event = *message.event;
   if (!answer.first_token_ms.has_value()) answer.first_token_ms = MillisSince(started_);
   if (event.has_end()) {
@@ -273,48 +269,21 @@ void RequestActor::OnTokens(const TokensMade& message) {
     answer.end = event.end();
     if (answer.end.error_code() != 0) return FailAnswer(message.answer, ErrorOf(answer.end));
   }
-  answer.unpushed.push_back(event);
-  PushTokens(answer);
-}
-
-/// Part by part and never several as one: where a stop text ends the answer must not depend on who was slow.
-void RequestActor::PushTokens(AnswerProgress& answer) {
-  while (!answer.unpushed.empty() && answer.text.expected() < kMostPartsInFlight) {
-    const v1::SequenceEvent event = std::move(answer.unpushed.front());
-    answer.unpushed.pop_front();
-    answer.text.Expect(event);
-    std::vector<int32_t> tokens(event.token_ids().begin(), event.token_ids().end());
-    const bool ended_itself = event.has_end() && answer.end.finish_reason() == v1::FINISH_REASON_STOP;
-    if (ended_itself && !tokens.empty()) tokens.pop_back();  // The end token is not part of the text.
-    backends_->PushText(answer.text_id, tokens, event.has_end());
+  Result<v1::AnswerDelta> delta = answer.text.Take(event);
+  if (!delta.ok()) return FailAnswer(message.answer, delta.status());
+  delta->set_answer(static_cast<uint32_t>(message.answer));
+  if (!delta->text().empty() || delta->token_ids_size() > 0) sink_->Delta(*std::move(delta));
+  if (answer.text.stopped()) {
+    EndAtStopText(answer);
+  } else if (!event.has_end()) {
+    return;
   }
-}
-
-void RequestActor::OnText(const TextMade& message) {
-  AnswerProgress& answer = answers_[message.answer];
-  if (!answer.text_open) return;
-  if (!message.part.ok()) {
-    answer.text_open = false;
-    return FailAnswer(message.answer, message.part.status());
-  }
-  v1::AnswerDelta delta = answer.text.Take(message.part->text(), message.part->last());
-  delta.set_answer(static_cast<uint32_t>(message.answer));
-  if (!delta.text().empty() || delta.token_ids_size() > 0) sink_->Delta(std::move(delta));
-  if (!message.part->last() && !answer.text.stopped()) return PushTokens(answer);
-  answer.text_open = false;
-  backends_->EndText(answer.text_id, !message.part->last());
-  if (answer.text.stopped()) EndAtStopText(answer);
   SaveSession(message.answer);
 }
 
 void RequestActor::StopDecoding(AnswerProgress& answer) {
   if (!std::exchange(answer.decoding, false)) return;
   backends_->EndSequence(answer.sequence_id, true);
-}
-
-void RequestActor::StopText(AnswerProgress& answer) {
-  if (!std::exchange(answer.text_open, false)) return;
-  backends_->EndText(answer.text_id, true);
 }
 
 /// The decoder goes on until it hears of it, so the answer's length and times are what was seen here.
@@ -393,7 +362,6 @@ v1::AnswerFinished RequestActor::FinishedOf(const AnswerProgress& answer) const 
 
 void RequestActor::FailAnswer(size_t answer, const Status& status) {
   if (answers_.size() == 1) return Fail(status);
-  StopText(answers_[answer]);
   StopDecoding(answers_[answer]);
   if (failures_++ == 0) first_failure_ = status;
   v1::AnswerFailed failed;

@@ -37,10 +37,6 @@ struct TokensMade {
   size_t answer = 0;
   Result<v1::SequenceEvent> event;
 };
-struct TextMade {
-  size_t answer = 0;
-  Result<v1::DecodeResponse> part;
-};
 struct SessionSaved {
   Status status;
 };
@@ -74,6 +70,7 @@ class RequestActor : public caf::event_based_actor {
   std::function<void(T)> SendOf(size_t answer);
 
   void OnModel(const ModelKnown& message);
+  void PlanAnswers();
   void OnSession(const SessionLoaded& message);
   void FindPassages();
   void OnPassages(const PassagesFound& message);
@@ -85,10 +82,7 @@ class RequestActor : public caf::event_based_actor {
   void TellStarted(size_t answer);
   void StartDecoding();
   void OnTokens(const TokensMade& message);
-  void PushTokens(AnswerProgress& answer);
-  void OnText(const TextMade& message);
   void StopDecoding(AnswerProgress& answer);
-  void StopText(AnswerProgress& answer);
   void EndAtStopText(AnswerProgress& answer);
   void SaveSession(size_t answer);
   void RecordAnswer(size_t answer);
@@ -123,7 +117,6 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(conclave::router::PassagesFound)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(conclave::router::PromptReady)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(conclave::router::TurnGranted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(conclave::router::TokensMade)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(conclave::router::TextMade)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(conclave::router::SessionSaved)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(conclave::router::AnswerRecorded)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(conclave::router::ClientGone)

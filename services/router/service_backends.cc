@@ -64,15 +64,6 @@ Status ServiceBackends::Open() {
           items.emplace_back(event.sequence_id(), std::move(event));
         return items;
       });
-  decode_ = std::make_shared<DecodeStream>(
-      OpenerOf("tokenizer", tokenizer_->async(), &TokenizerAsync::Decode),
-      [weak = weak_from_this()](v1::DecodeResponse response) {
-        const auto self = weak.lock();
-        return self != nullptr ? self->TakeTexts(std::move(response)) : DecodeStream::Items();
-      },
-      [weak = weak_from_this()] {
-        if (const auto self = weak.lock()) self->texts_.Broke();
-      });
   encode_ = std::make_shared<EncodeStream>(
       OpenerOf("tokenizer", tokenizer_->async(), &TokenizerAsync::Encode), [](v1::EncodeResponse response) {
         EncodeStream::Items items;
@@ -100,30 +91,53 @@ void ServiceBackends::GetModel(const platform::CallContext& call, Callback<Resul
             [self = shared_from_this(), call,
              done = std::move(done)](Result<v1::TokenizerServiceDescribeResponse> tokenizer) mutable {
               if (!tokenizer.ok()) return done(From("tokenizer", std::move(tokenizer)).status());
-              self->AskDecoder(call, *tokenizer, std::move(done));
+              auto listing = std::make_shared<TokenListing>(tokenizer->model().model_hash());
+              self->ListTokens(call, std::move(listing),
+                               [self, call, description = *std::move(tokenizer), done = std::move(done)](
+                                   Result<std::shared_ptr<const TokenTable>> tokens) mutable {
+                                 if (!tokens.ok()) return done(tokens.status());
+                                 self->AskDecoder(call, description, *std::move(tokens), std::move(done));
+                               });
+            });
+}
+
+/// Page after page, until the listing is complete.
+void ServiceBackends::ListTokens(const platform::CallContext& call, std::shared_ptr<TokenListing> listing,
+                                 Callback<Result<std::shared_ptr<const TokenTable>>> done) {
+  using Async = v1::TokenizerService::StubInterface::async_interface;
+  CallUnary(tokenizer_->async(), &Async::ListTokens, ClientContextFor(call, kCallTimeout),
+            listing->NextRequest(),
+            [self = shared_from_this(), call, listing,
+             done = std::move(done)](Result<v1::ListTokensResponse> page) mutable {
+              if (!page.ok()) return done(From("tokenizer", std::move(page)).status());
+              const Status taken = listing->Take(*page);
+              if (!taken.ok()) return done(taken);
+              if (listing->complete()) return done(listing->table());
+              self->ListTokens(call, std::move(listing), std::move(done));
             });
 }
 
 void ServiceBackends::AskDecoder(const platform::CallContext& call,
                                  const v1::TokenizerServiceDescribeResponse& tokenizer,
-                                 Callback<Result<ModelInfo>> done) {
+                                 std::shared_ptr<const TokenTable> tokens, Callback<Result<ModelInfo>> done) {
   using Async = v1::DecoderService::StubInterface::async_interface;
-  CallUnary(
-      decoder_->async(), &Async::Status, ClientContextFor(call, kCallTimeout), {},
-      [self = shared_from_this(), tokenizer, done = std::move(done)](Result<v1::StatusResponse> decoder) {
-        if (!decoder.ok()) return done(From("decoder", std::move(decoder)).status());
-        if (decoder->model().model_hash() != tokenizer.model().model_hash()) {
-          return done(FailedPrecondition("the tokenizer and the decoder serve different models"));
-        }
-        ModelInfo model{.identity = decoder->model(), .context_length = decoder->context_length()};
-        model.default_sampling = decoder->default_sampling();
-        model.end_token_ids.assign(tokenizer.end_token_ids().begin(), tokenizer.end_token_ids().end());
-        {
-          std::lock_guard lock(self->mutex_);
-          self->model_ = model;
-        }
-        done(std::move(model));
-      });
+  CallUnary(decoder_->async(), &Async::Status, ClientContextFor(call, kCallTimeout), {},
+            [self = shared_from_this(), tokenizer, tokens = std::move(tokens),
+             done = std::move(done)](Result<v1::StatusResponse> decoder) {
+              if (!decoder.ok()) return done(From("decoder", std::move(decoder)).status());
+              if (decoder->model().model_hash() != tokenizer.model().model_hash()) {
+                return done(FailedPrecondition("the tokenizer and the decoder serve different models"));
+              }
+              ModelInfo model{.identity = decoder->model(), .context_length = decoder->context_length()};
+              model.default_sampling = decoder->default_sampling();
+              model.tokens = tokens;
+              model.end_token_ids.assign(tokenizer.end_token_ids().begin(), tokenizer.end_token_ids().end());
+              {
+                std::lock_guard lock(self->mutex_);
+                self->model_ = model;
+              }
+              done(std::move(model));
+            });
 }
 
 void ServiceBackends::LoadSession(const platform::CallContext& call, const std::string& id,
@@ -204,49 +218,6 @@ void ServiceBackends::EndSequence(uint64_t id, bool still_running) {
   v1::GenerateRequest request;
   request.mutable_cancel()->set_sequence_id(id);
   generate_->SendIfOpen(std::move(request));
-}
-
-uint64_t ServiceBackends::BeginText(Callback<Result<v1::DecodeResponse>> part) {
-  return decode_->Begin([part = std::move(part)](Result<v1::DecodeResponse> made) {
-    part(From("tokenizer", std::move(made)));
-  });
-}
-
-void ServiceBackends::PushText(uint64_t id, const std::vector<int32_t>& token_ids, bool last) {
-  v1::DecodeRequest request;
-  request.set_sequence_id(id);
-  request.mutable_token_ids()->Add(token_ids.begin(), token_ids.end());
-  request.set_last(last);
-  PushPart(std::move(request), true);
-}
-
-void ServiceBackends::EndText(uint64_t id, bool unfinished) {
-  decode_->End(id);
-  if (!unfinished) return;
-  v1::DecodeRequest request;
-  request.set_sequence_id(id);
-  request.set_last(true);
-  PushPart(std::move(request), false);
-}
-
-void ServiceBackends::PushPart(v1::DecodeRequest part, bool may_open) {
-  auto message = texts_.Push(std::move(part));
-  if (!message.has_value()) return;
-  if (may_open) {
-    decode_->Send(*std::move(message));
-  } else if (!decode_->SendIfOpen(*std::move(message))) {
-    texts_.Broke();
-  }
-}
-
-ServiceBackends::DecodeStream::Items ServiceBackends::TakeTexts(v1::DecodeResponse response) {
-  if (auto next = texts_.Answered()) decode_->SendIfOpen(*std::move(next));
-  DecodeStream::Items items;
-  auto more = std::move(*response.mutable_more());
-  response.clear_more();
-  items.emplace_back(response.sequence_id(), std::move(response));
-  for (v1::DecodeResponse& part : more) items.emplace_back(part.sequence_id(), std::move(part));
-  return items;
 }
 
 void ServiceBackends::Record(const platform::CallContext& call, v1::RecordRequest request,

@@ -14,7 +14,7 @@
 #include "platform/rpc/channels.h"
 #include "services/router/backends.h"
 #include "services/router/shared_stream.h"
-#include "services/router/text_batches.h"
+#include "services/router/token_listing.h"
 
 namespace conclave::router {
 
@@ -46,24 +46,20 @@ class ServiceBackends final : public Backends, public std::enable_shared_from_th
   std::vector<uint64_t> StartSequences(v1::AdmitSequence sequence,
                                        std::vector<Callback<Result<v1::SequenceEvent>>> events) override;
   void EndSequence(uint64_t id, bool still_running) override;
-  uint64_t BeginText(Callback<Result<v1::DecodeResponse>> part) override;
-  void PushText(uint64_t id, const std::vector<int32_t>& token_ids, bool last) override;
-  void EndText(uint64_t id, bool unfinished) override;
   void Record(const platform::CallContext& call, v1::RecordRequest request,
               Callback<Result<v1::RecordResponse>> done) override;
 
  private:
   using GenerateStream = SharedStream<v1::GenerateRequest, v1::GenerateResponse, v1::SequenceEvent>;
-  using DecodeStream = SharedStream<v1::DecodeRequest, v1::DecodeResponse, v1::DecodeResponse>;
   using EncodeStream = SharedStream<v1::EncodeRequest, v1::EncodeResponse, v1::EncodeResponse>;
 
   template <typename Async, typename Request, typename Response>
   auto OpenerOf(const char* service, Async* stub,
                 void (Async::*method)(grpc::ClientContext*, grpc::ClientBidiReactor<Request, Response>*));
-  void PushPart(v1::DecodeRequest part, bool may_open);
-  DecodeStream::Items TakeTexts(v1::DecodeResponse response);
+  void ListTokens(const platform::CallContext& call, std::shared_ptr<TokenListing> listing,
+                  Callback<Result<std::shared_ptr<const TokenTable>>> done);
   void AskDecoder(const platform::CallContext& call, const v1::TokenizerServiceDescribeResponse& tokenizer,
-                  Callback<Result<ModelInfo>> done);
+                  std::shared_ptr<const TokenTable> tokens, Callback<Result<ModelInfo>> done);
 
   platform::ChannelRegistry& channels_;
   const caf::actor admission_;
@@ -73,8 +69,6 @@ class ServiceBackends final : public Backends, public std::enable_shared_from_th
   std::unique_ptr<v1::RetrieverService::StubInterface> retriever_;  ///< null when not configured
   std::unique_ptr<v1::FeedbackService::StubInterface> feedback_;    ///< null when not configured
   std::shared_ptr<GenerateStream> generate_;
-  std::shared_ptr<DecodeStream> decode_;
-  TextBatches texts_;
   std::shared_ptr<EncodeStream> encode_;
   std::atomic<bool> open_ = false;  ///< set once all of the above are
   std::mutex mutex_;

@@ -27,10 +27,8 @@ class SharedStream : public std::enable_shared_from_this<SharedStream<Request, R
   using Items = std::vector<std::pair<uint64_t, Item>>;
   using Splitter = std::function<Items(Response)>;
 
-  /// `on_broken`, if given, runs before the conversations of a stream hear that it broke; it must not call
-  /// this.
-  SharedStream(Opener opener, Splitter splitter, std::function<void()> on_broken = nullptr)
-      : opener_(std::move(opener)), splitter_(std::move(splitter)), on_broken_(std::move(on_broken)) {}
+  SharedStream(Opener opener, Splitter splitter)
+      : opener_(std::move(opener)), splitter_(std::move(splitter)) {}
 
   /// Begins a conversation; the id is never used again.
   uint64_t Begin(Handler handler) {
@@ -55,16 +53,15 @@ class SharedStream : public std::enable_shared_from_this<SharedStream<Request, R
     stream->Write(std::move(request));
   }
 
-  /// The same on the stream that is open; false without one. Then there is nobody to tell: what is to be
-  /// cancelled broke with it.
-  bool SendIfOpen(Request request) {
+  /// The same on the stream that is open. Without one there is nobody to tell: what is to be cancelled broke
+  /// with it.
+  void SendIfOpen(Request request) {
     std::shared_ptr<Stream> stream;
     {
       std::lock_guard lock(mutex_);
       stream = stream_;
     }
     if (stream != nullptr) stream->Write(std::move(request));
-    return stream != nullptr;
   }
 
   /// Ends a conversation: its handler hears nothing more (but may be running).
@@ -108,13 +105,11 @@ class SharedStream : public std::enable_shared_from_this<SharedStream<Request, R
 
   /// Handlers only send messages to actors, so they may run under the lock.
   void FailAllLocked(const Status& status) {
-    if (on_broken_) on_broken_();
     for (auto& [id, handler] : std::exchange(handlers_, {})) (*handler)(status);
   }
 
   const Opener opener_;
   const Splitter splitter_;
-  const std::function<void()> on_broken_;
   std::mutex mutex_;
   std::shared_ptr<Stream> stream_;                                   // guarded by mutex_
   uint64_t generation_ = 0;                                          // guarded by mutex_

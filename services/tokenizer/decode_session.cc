@@ -36,6 +36,10 @@ Result<v1::DecodeResponse> DecodeSession::Decode(const v1::DecodeRequest& reques
 }
 
 Result<v1::DecodeResponse> DecodeSession::DecodePart(const v1::DecodeRequest& part) {
+  if (static_cast<size_t>(part.token_ids_size()) > kMaxDecodeTokens) {
+    return InvalidArgument(std::to_string(part.token_ids_size()) + " token ids at once; at most " +
+                           std::to_string(kMaxDecodeTokens) + " are decoded at once");
+  }
   auto sequence = sequences_.find(part.sequence_id());
   if (sequence == sequences_.end()) {
     if (sequences_.size() >= kMaxOpenSequences) {

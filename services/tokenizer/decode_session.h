@@ -5,9 +5,9 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "base/detokenizer.h"
 #include "conclave/v1/tokenizer.pb.h"
 #include "platform/rpc/server_call.h"
-#include "services/tokenizer/detokenizer.h"
 #include "services/tokenizer/model_tokenizer.h"
 #include "services/tokenizer/tokenizer_counters.h"
 
@@ -28,7 +28,8 @@ class DecodeSession {
   static void Serve(std::shared_ptr<DecodeSession> session);
 
   /// The texts that a request makes certain. One thread at a time. Errors: INVALID_ARGUMENT (an id that is no
-  /// token; a `more` within `more`, or too many), RESOURCE_EXHAUSTED (more than kMaxOpenSequences).
+  /// token, too many ids; a `more` within `more`, or too many), RESOURCE_EXHAUSTED (more than
+  /// kMaxOpenSequences).
   Result<v1::DecodeResponse> Decode(const v1::DecodeRequest& request);
 
  private:

@@ -8,10 +8,13 @@ namespace conclave::tokenizer {
 
 /// The longest text that one Encode call takes (proto: EncodeRequest.text).
 inline constexpr size_t kMaxTextBytes = 16u << 20;
-/// The most token ids that one call to a Detokenizer takes (proto: DecodeRequest.token_ids).
+/// The most token ids that one part of a Decode message takes (proto: DecodeRequest.token_ids).
 inline constexpr size_t kMaxDecodeTokens = 1u << 20;
 /// Further parts that one Decode message may hold (proto: DecodeRequest.more).
 inline constexpr size_t kMaxDecodeParts = 1u << 16;
+/// A page of ListTokens ends at so many tokens, and with the token that reaches so many bytes.
+inline constexpr size_t kMaxListedTokens = 1u << 16;
+inline constexpr size_t kMaxListedBytes = 1u << 20;
 /// Sequences that one Decode stream may hold open.
 inline constexpr size_t kMaxOpenSequences = 4096;
 /// Messages of one chat, and the bytes of one (proto: ChatMessage.content).

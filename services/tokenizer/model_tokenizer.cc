@@ -33,14 +33,7 @@ Result<std::shared_ptr<const ModelTokenizer>> ModelTokenizer::Create(TokenizerFi
 
 Result<std::string> ModelTokenizer::Decode(std::span<const int32_t> token_ids, bool keep_special) const {
   Detokenizer detokenizer = NewDetokenizer();
-  std::string text;
-  while (!token_ids.empty()) {
-    const size_t count = std::min(token_ids.size(), kMaxDecodeTokens);
-    CONCLAVE_ASSIGN_OR_RETURN(const std::string part,
-                              detokenizer.Append(token_ids.first(count), keep_special));
-    text += part;
-    token_ids = token_ids.subspan(count);
-  }
+  CONCLAVE_ASSIGN_OR_RETURN(const std::string text, detokenizer.Append(token_ids, keep_special));
   return text + detokenizer.Finish();
 }
 

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/detokenizer.h"
 #include "base/result.h"
-#include "services/tokenizer/detokenizer.h"
 #include "services/tokenizer/encoder.h"
 #include "services/tokenizer/model_files.h"
 
@@ -53,7 +53,7 @@ class ModelTokenizer {
   }
 
   /// For one sequence of tokens.
-  Detokenizer NewDetokenizer() const { return Detokenizer(vocabulary_); }
+  Detokenizer NewDetokenizer() const { return Detokenizer(vocabulary_->table()); }
 
   /// The text of whole sequences. Errors: those of Detokenizer::Append.
   Result<std::string> Decode(std::span<const int32_t> token_ids, bool keep_special) const;

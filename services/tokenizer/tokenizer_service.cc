@@ -1,5 +1,6 @@
 #include "services/tokenizer/tokenizer_service.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "services/tokenizer/limits.h"
@@ -57,7 +58,7 @@ grpc::ServerBidiReactor<v1::DecodeRequest, v1::DecodeResponse>* TokenizerService
     grpc::CallbackServerContext* context) {
   return platform::ServeBidi<v1::DecodeRequest, v1::DecodeResponse>(
       context, [this](const CallContext&, std::shared_ptr<DecodeSession::Stream> stream) {
-        ServeDecode(std::move(stream));
+        DecodeSession::Serve(std::make_shared<DecodeSession>(*tokenizer_, counters_, std::move(stream)));
       });
 }
 
@@ -65,19 +66,40 @@ void TokenizerService::ServeEncode(std::shared_ptr<EncodeSession::Stream> stream
   EncodeSession::Serve(std::make_shared<EncodeSession>(*tokenizer_, queue_, counters_, std::move(stream)));
 }
 
-void TokenizerService::ServeDecode(std::shared_ptr<DecodeSession::Stream> stream) {
-  DecodeSession::Serve(std::make_shared<DecodeSession>(*tokenizer_, counters_, std::move(stream)));
-}
-
 void TokenizerService::OfferStreams(platform::LocalStreams& local) {
   local.Offer<v1::EncodeRequest, v1::EncodeResponse>(
       [this](const CallContext&, std::shared_ptr<EncodeSession::Stream> stream) {
         ServeEncode(std::move(stream));
       });
-  local.Offer<v1::DecodeRequest, v1::DecodeResponse>(
-      [this](const CallContext&, std::shared_ptr<DecodeSession::Stream> stream) {
-        ServeDecode(std::move(stream));
-      });
+}
+
+Result<v1::ListTokensResponse> TokenizerService::TokensFrom(int32_t first) const {
+  const TokenTable& table = *tokenizer_->vocabulary().table();
+  if (!table.Contains(first)) {
+    return OutOfRange("the token id " + std::to_string(first) +
+                      " is not in the vocabulary; its ids are 0 to " + std::to_string(table.size() - 1));
+  }
+  v1::ListTokensResponse page;
+  *page.mutable_model() = model_;
+  page.set_vocabulary_size(static_cast<uint32_t>(table.size()));
+  const auto end =
+      static_cast<int32_t>(std::min<int64_t>(table.size(), first + static_cast<int64_t>(kMaxListedTokens)));
+  std::string& text = *page.mutable_text();
+  for (int32_t id = first; id < end && text.size() < kMaxListedBytes; ++id) {
+    text += table.Bytes(id);
+    page.add_lengths(static_cast<uint32_t>(table.Bytes(id).size()));
+    if (table.IsSpecial(id)) page.add_special_token_ids(id);
+  }
+  return page;
+}
+
+grpc::ServerUnaryReactor* TokenizerService::ListTokens(grpc::CallbackServerContext* context,
+                                                       const v1::ListTokensRequest* request,
+                                                       v1::ListTokensResponse* response) {
+  using Reply = platform::UnaryReply<v1::ListTokensResponse>;
+  return platform::ServeUnary(context, response, [&](const CallContext&, std::shared_ptr<Reply> reply) {
+    reply->Finish(TokensFrom(request->first_token_id()));
+  });
 }
 
 Result<v1::RenderChatResponse> TokenizerService::Render(const std::vector<ChatTurn>& turns,

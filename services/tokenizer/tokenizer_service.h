@@ -26,9 +26,12 @@ class TokenizerService final : public v1::TokenizerService::CallbackService {
       grpc::CallbackServerContext* context) override;
   grpc::ServerBidiReactor<v1::DecodeRequest, v1::DecodeResponse>* Decode(
       grpc::CallbackServerContext* context) override;
-  /// Serves the two streams without gRPC too.
+  /// Serves Encode without gRPC too.
   void OfferStreams(platform::LocalStreams& local);
 
+  grpc::ServerUnaryReactor* ListTokens(grpc::CallbackServerContext* context,
+                                       const v1::ListTokensRequest* request,
+                                       v1::ListTokensResponse* response) override;
   grpc::ServerUnaryReactor* RenderChat(grpc::CallbackServerContext* context,
                                        const v1::RenderChatRequest* request,
                                        v1::RenderChatResponse* response) override;
@@ -38,7 +41,7 @@ class TokenizerService final : public v1::TokenizerService::CallbackService {
 
  private:
   void ServeEncode(std::shared_ptr<EncodeSession::Stream> stream);
-  void ServeDecode(std::shared_ptr<DecodeSession::Stream> stream);
+  Result<v1::ListTokensResponse> TokensFrom(int32_t first) const;
   Result<v1::RenderChatResponse> Render(const std::vector<ChatTurn>& turns, bool add_generation_prompt) const;
 
   const std::shared_ptr<const ModelTokenizer> tokenizer_;

@@ -98,14 +98,14 @@ std::optional<int32_t> Vocabulary::Find(std::string_view spelling) const {
 }
 
 void Vocabulary::DecodeTokens() {
-  byte_offsets_.reserve(tokens_.size() + 1);
-  byte_offsets_.push_back(0);
+  auto table = std::make_shared<TokenTable>();
+  table->Reserve(tokens_.size(), 0);
   for (int32_t id = 0; id < size(); ++id) {
     const bool spelled = types_[id] != TokenType::kControl && types_[id] != TokenType::kUserDefined;
     const std::optional<std::string> bytes = spelled ? UnspellBytes(tokens_[id]) : std::nullopt;
-    bytes_ += bytes ? *bytes : tokens_[id];
-    byte_offsets_.push_back(static_cast<uint32_t>(bytes_.size()));
+    table->Add(bytes ? *bytes : tokens_[id], IsSpecial(id));
   }
+  table_ = std::move(table);
   for (int byte = 0; byte < 256; ++byte) {
     const std::optional<int32_t> id = Find(SpellByte(static_cast<uint8_t>(byte)));
     byte_tokens_[byte] = id.value_or(-1);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/token_table.h"
 
 namespace conclave::tokenizer {
 
@@ -61,16 +62,16 @@ class Vocabulary {
   int32_t size() const { return static_cast<int32_t>(tokens_.size()); }
   bool Contains(int64_t id) const { return id >= 0 && id < size(); }
 
-  /// The token as the files spell it; its bytes in a text; its type. The id must exist.
+  /// The token as the files spell it; its type. The id must exist.
   const std::string& Spelling(int32_t id) const { return tokens_[id]; }
-  std::string_view Bytes(int32_t id) const {
-    return std::string_view(bytes_).substr(byte_offsets_[id], byte_offsets_[id + 1] - byte_offsets_[id]);
-  }
   TokenType Type(int32_t id) const { return types_[id]; }
   /// Control tokens and the unknown token: no text of their own.
   bool IsSpecial(int32_t id) const {
     return Type(id) == TokenType::kControl || Type(id) == TokenType::kUnknown;
   }
+
+  /// Each token's bytes in a text.
+  const std::shared_ptr<const TokenTable>& table() const { return table_; }
 
   /// The token that the files spell so.
   std::optional<int32_t> Find(std::string_view spelling) const;
@@ -117,8 +118,7 @@ class Vocabulary {
 
   std::vector<std::string> tokens_;
   std::vector<TokenType> types_;
-  std::string bytes_;  // Of all tokens, one after the other.
-  std::vector<uint32_t> byte_offsets_;
+  std::shared_ptr<const TokenTable> table_;
   std::vector<int32_t> slots_;  // Open addressing: token ids, -1 when free.
   std::array<int32_t, 256> byte_tokens_{};
   std::vector<PairEntry> pairs_;  // Open addressing.

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "base/detokenizer.h"
 #include "base/utf8.h"
 #include "services/tokenizer/byte_level.h"
-#include "services/tokenizer/detokenizer.h"
 #include "services/tokenizer/encoder.h"
 
 namespace conclave::tokenizer {
@@ -85,7 +85,7 @@ void Damage(Random& random, VocabularyParts& parts) {
 
 std::string DecodeInSteps(const std::shared_ptr<const Vocabulary>& vocabulary,
                           const std::vector<int32_t>& ids) {
-  Detokenizer detokenizer(vocabulary);
+  Detokenizer detokenizer(vocabulary->table());
   std::string text;
   for (const int32_t id : ids) {
     const Result<std::string> part = detokenizer.Append({&id, 1}, /*keep_special=*/true);

@@ -106,6 +106,24 @@ def test_a_shard_that_is_killed_amid_an_answer_changes_nothing_or_fails_it_clear
     assert again == whole
 
 
+def test_a_tokenizer_that_is_killed_amid_an_answer_does_not_touch_it(stubs, cluster, cluster_channel):
+    sampling = {"temperature": 0.8, "seed": 5, "max_tokens": 100, "ignore_eos": True}
+    whole = list(router_client.ask(stubs, cluster_channel, "Tell me a long story.", sampling))
+    call = router_client.ask(stubs, cluster_channel, "Tell me a long story.", sampling)
+    events = [next(call), next(call)]
+    with without(cluster, "tokenizer"):
+        events += call
+        refused = router_client.ask(stubs, cluster_channel, "And now?", sampling, limit_s=DEADLINE_S)
+        failure = router_client.failure_of(refused)
+        assert failure is not None and failure.code() == grpc.StatusCode.UNAVAILABLE, failure
+        assert "tokenizer" in failure.details()
+    assert router_client.tokens_of(events) == router_client.tokens_of(whole)
+    assert router_client.text_of(events) == router_client.text_of(whole)
+    # The router tries a lost connection again after a while.
+    router_client.wait_until(
+        lambda: router_client.failure_of(router_client.ask(stubs, cluster_channel, "And now?", sampling)) is None)
+
+
 def test_the_command_line_talks_to_the_cluster(conclave, cluster):
     done = conclave("generate", "--connect", cluster.router().address, "--prompt", "Hello", "--max-tokens", "4",
                     "--temperature", "0", "--json")

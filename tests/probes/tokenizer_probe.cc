@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "services/tokenizer/detokenizer.h"
+#include "base/detokenizer.h"
 #include "services/tokenizer/encoder.h"
 #include "services/tokenizer/model_files.h"
 
@@ -43,7 +43,7 @@ Result<std::string> Encode(const Probe& probe, const std::string& text, const En
 Result<std::string> Decode(const Probe& probe, const std::string& bytes, bool keep_special) {
   std::vector<int32_t> ids(bytes.size() / sizeof(int32_t));
   std::memcpy(ids.data(), bytes.data(), ids.size() * sizeof(int32_t));
-  Detokenizer detokenizer(probe.vocabulary);
+  Detokenizer detokenizer(probe.vocabulary->table());
   std::string text;
   for (const int32_t id : ids) {
     CONCLAVE_ASSIGN_OR_RETURN(const std::string part, detokenizer.Append({&id, 1}, keep_special));

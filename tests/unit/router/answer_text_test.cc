@@ -9,97 +9,120 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-v1::SequenceEvent Tokens(const std::vector<int32_t>& token_ids) {
-  v1::SequenceEvent event;
-  for (const int32_t token : token_ids) {
-    event.add_token_ids(token);
-    v1::TokenLogprob& chosen = *event.add_logprobs()->mutable_chosen();
-    chosen.set_token_id(token);
-    chosen.set_logprob(-0.25f * static_cast<float>(token));
+/// One answer of a model whose tokens are the given texts; the last one is its end token.
+class AnswerTextTest : public ::testing::Test {
+ protected:
+  void Begin(const std::vector<std::string>& tokens, const v1::SamplingParams& sampling = {}) {
+    TokenTable table;
+    for (const std::string& token : tokens) table.Add(token, &token == &tokens.back());
+    answer_.emplace(std::make_shared<const TokenTable>(std::move(table)), sampling);
   }
-  return event;
-}
 
-v1::SamplingParams StopAt(const std::vector<std::string>& stops) {
-  v1::SamplingParams sampling;
-  for (const std::string& stop : stops) sampling.add_stop(stop);
-  return sampling;
-}
+  v1::AnswerDelta Take(const std::vector<int32_t>& token_ids, v1::FinishReason end = {}) {
+    v1::SequenceEvent event;
+    for (const int32_t token : token_ids) {
+      event.add_token_ids(token);
+      v1::TokenLogprob& chosen = *event.add_logprobs()->mutable_chosen();
+      chosen.set_token_id(token);
+      chosen.set_logprob(-0.25f * static_cast<float>(token));
+    }
+    if (end != v1::FINISH_REASON_UNSPECIFIED) event.mutable_end()->set_finish_reason(end);
+    auto delta = answer_->Take(event);
+    EXPECT_TRUE(delta.ok()) << delta.status().ToString();
+    return delta.ok() ? *delta : v1::AnswerDelta();
+  }
 
-TEST(AnswerTextTest, TokensComeWithTheirText) {
-  AnswerText answer{v1::SamplingParams()};
-  answer.Expect(Tokens({1}));
-  answer.Expect(Tokens({2, 3}));
-  v1::AnswerDelta delta = answer.Take("one", false);
+  static v1::SamplingParams StopAtEnd() {
+    v1::SamplingParams sampling;
+    sampling.add_stop("END");
+    return sampling;
+  }
+
+  std::optional<AnswerText> answer_;
+};
+
+TEST_F(AnswerTextTest, TokensComeWithTheirText) {
+  Begin({"one", " two", " three", "<end>"});
+  v1::AnswerDelta delta = Take({0});
   EXPECT_EQ(delta.text(), "one");
-  EXPECT_THAT(delta.token_ids(), ElementsAre(1));
-  delta = answer.Take(" two", true);
-  EXPECT_EQ(delta.text(), " two");
-  EXPECT_THAT(delta.token_ids(), ElementsAre(2, 3));
-  EXPECT_EQ(answer.text(), "one two");
-  EXPECT_THAT(answer.token_ids(), ElementsAre(1, 2, 3));
-  EXPECT_FALSE(answer.stopped());
+  EXPECT_THAT(delta.token_ids(), ElementsAre(0));
+  delta = Take({1, 2}, v1::FINISH_REASON_LENGTH);
+  EXPECT_EQ(delta.text(), " two three");
+  EXPECT_THAT(delta.token_ids(), ElementsAre(1, 2));
+  EXPECT_EQ(answer_->text(), "one two three");
+  EXPECT_THAT(answer_->token_ids(), ElementsAre(0, 1, 2));
+  EXPECT_FALSE(answer_->stopped());
 }
 
-/// Half a character waits in the tokenizer; its token is certain already.
-TEST(AnswerTextTest, TokenWithoutTextIsReported) {
-  AnswerText answer{v1::SamplingParams()};
-  answer.Expect(Tokens({1}));
-  const v1::AnswerDelta delta = answer.Take("", false);
+TEST_F(AnswerTextTest, HalfACharacterWaitsButItsTokenDoesNot) {
+  Begin({"\xE2\x82", "\xAC", "<end>"});
+  v1::AnswerDelta delta = Take({0});
   EXPECT_EQ(delta.text(), "");
-  EXPECT_THAT(delta.token_ids(), ElementsAre(1));
+  EXPECT_THAT(delta.token_ids(), ElementsAre(0));
+  EXPECT_EQ(Take({1}).text(), "€");
+  EXPECT_EQ(Take({0}).text(), "");
+  EXPECT_EQ(Take({2}, v1::FINISH_REASON_STOP).text(), "\uFFFD");
 }
 
-TEST(AnswerTextTest, TextThatNobodyExpectedHasNoTokens) {
-  AnswerText answer{v1::SamplingParams()};
-  const v1::AnswerDelta delta = answer.Take("rest", true);
-  EXPECT_EQ(delta.text(), "rest");
-  EXPECT_THAT(delta.token_ids(), IsEmpty());
+/// Whatever its type: an answer may end at a token that is text elsewhere.
+TEST_F(AnswerTextTest, TokenThatEndedTheAnswerIsNotPartOfItsText) {
+  Begin({"one", "\n", "<end>"});
+  const v1::AnswerDelta delta = Take({0, 1}, v1::FINISH_REASON_STOP);
+  EXPECT_EQ(delta.text(), "one");
+  EXPECT_THAT(delta.token_ids(), ElementsAre(0, 1));
 }
 
-TEST(AnswerTextTest, LogprobsAreKeptAlwaysAndShownWhenAskedFor) {
+TEST_F(AnswerTextTest, EventThatOnlyEndsTheAnswerIsFine) {
+  Begin({"one", "<end>"});
+  EXPECT_EQ(Take({}, v1::FINISH_REASON_STOP).text(), "");
+}
+
+TEST_F(AnswerTextTest, UnknownTokenIsTheDecodersFault) {
+  Begin({"one", "<end>"});
+  v1::SequenceEvent event;
+  event.add_token_ids(0);
+  event.add_token_ids(2);
+  EXPECT_EQ(answer_->Take(event).status().code(), StatusCode::kInternal);
+  EXPECT_THAT(answer_->token_ids(), IsEmpty());
+}
+
+TEST_F(AnswerTextTest, LogprobsAreKeptAlwaysAndShownWhenAskedFor) {
   for (const bool asked : {false, true}) {
     v1::SamplingParams sampling;
     if (asked) sampling.set_logprobs(0);
-    AnswerText answer(sampling);
-    answer.Expect(Tokens({1, 2}));
-    EXPECT_EQ(answer.Take("ab", false).logprobs_size(), asked ? 2 : 0);
-    EXPECT_THAT(answer.logprobs(), ElementsAre(-0.25f, -0.5f));
+    Begin({"a", "b", "c", "<end>"}, sampling);
+    EXPECT_EQ(Take({1, 2}).logprobs_size(), asked ? 2 : 0);
+    EXPECT_THAT(answer_->logprobs(), ElementsAre(-0.25f, -0.5f));
   }
 }
 
-TEST(AnswerTextTest, StopTextEndsTheAnswerBeforeIt) {
-  AnswerText answer(StopAt({"END"}));
-  answer.Expect(Tokens({1}));
-  answer.Expect(Tokens({2}));
-  answer.Expect(Tokens({3}));
-  EXPECT_EQ(answer.Take("one E", false).text(), "one ");
-  const v1::AnswerDelta last = answer.Take("ND two", false);
+TEST_F(AnswerTextTest, StopTextEndsTheAnswerBeforeIt) {
+  Begin({"one E", "ND two", "three", "<end>"}, StopAtEnd());
+  EXPECT_EQ(Take({0}).text(), "one ");
+  const v1::AnswerDelta last = Take({1});
   EXPECT_EQ(last.text(), "");
-  EXPECT_THAT(last.token_ids(), ElementsAre(2)) << "the token that completed the stop text was paid for";
-  EXPECT_TRUE(answer.stopped());
-  const v1::AnswerDelta after = answer.Take("three", true);
+  EXPECT_THAT(last.token_ids(), ElementsAre(1)) << "the token that completed the stop text was paid for";
+  EXPECT_TRUE(answer_->stopped());
+  const v1::AnswerDelta after = Take({2}, v1::FINISH_REASON_LENGTH);
   EXPECT_EQ(after.text(), "");
   EXPECT_THAT(after.token_ids(), IsEmpty());
-  EXPECT_EQ(answer.text(), "one ");
-  EXPECT_THAT(answer.token_ids(), ElementsAre(1, 2));
-  EXPECT_EQ(answer.logprobs().size(), 2u);
+  EXPECT_EQ(answer_->text(), "one ");
+  EXPECT_THAT(answer_->token_ids(), ElementsAre(0, 1));
+  EXPECT_EQ(answer_->logprobs().size(), 2u);
 }
 
-TEST(AnswerTextTest, TextAfterAStopTextInTheLastPartIsDropped) {
-  AnswerText answer(StopAt({"END"}));
-  answer.Expect(Tokens({1}));
-  EXPECT_EQ(answer.Take("one END two EN", true).text(), "one ");
-  EXPECT_EQ(answer.text(), "one ");
+TEST_F(AnswerTextTest, TextAfterAStopTextInTheLastPartIsDropped) {
+  Begin({"one END two EN", "<end>"}, StopAtEnd());
+  EXPECT_EQ(Take({0}, v1::FINISH_REASON_LENGTH).text(), "one ");
+  EXPECT_EQ(answer_->text(), "one ");
 }
 
-TEST(AnswerTextTest, WhatWasHeldBackBelongsToTheEnd) {
-  AnswerText answer(StopAt({"END"}));
-  answer.Expect(Tokens({1}));
-  EXPECT_EQ(answer.Take("one EN", false).text(), "one ");
-  EXPECT_EQ(answer.Take("", true).text(), "EN");
-  EXPECT_EQ(answer.text(), "one EN");
-  EXPECT_FALSE(answer.stopped());
+TEST_F(AnswerTextTest, WhatWasHeldBackBelongsToTheEnd) {
+  Begin({"one EN", "<end>"}, StopAtEnd());
+  EXPECT_EQ(Take({0}).text(), "one ");
+  EXPECT_EQ(Take({1}, v1::FINISH_REASON_STOP).text(), "EN");
+  EXPECT_EQ(answer_->text(), "one EN");
+  EXPECT_FALSE(answer_->stopped());
 }
 
 }  // namespace

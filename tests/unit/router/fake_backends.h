@@ -57,15 +57,6 @@ class FakeBackends final : public Backends {
   void EndSequence(uint64_t id, bool still_running) override {
     ended_sequences.emplace_back(id, still_running);
   }
-  uint64_t BeginText(Callback<Result<v1::DecodeResponse>> part) override {
-    if (answer_texts.empty()) text = part;
-    answer_texts.push_back(std::move(part));
-    return kTextId + 100 * (answer_texts.size() - 1);
-  }
-  void PushText(uint64_t, const std::vector<int32_t>& token_ids, bool last) override {
-    pushed.emplace_back(token_ids, last);
-  }
-  void EndText(uint64_t id, bool unfinished) override { ended_texts.emplace_back(id, unfinished); }
   void Record(const Call&, v1::RecordRequest request, Callback<Result<v1::RecordResponse>> done) override {
     record_request = std::move(request);
     record_requests.push_back(record_request);
@@ -73,7 +64,6 @@ class FakeBackends final : public Backends {
   }
 
   static constexpr uint64_t kSequenceId = 41;
-  static constexpr uint64_t kTextId = 42;
 
   Callback<Result<ModelInfo>> get_model;
   Callback<Result<Session>> load_session;
@@ -83,11 +73,9 @@ class FakeBackends final : public Backends {
   Callback<Result<v1::EncodeResponse>> encode;
   Callback<Status> acquire;
   Callback<Result<v1::SequenceEvent>> tokens;
-  Callback<Result<v1::DecodeResponse>> text;
   Callback<Result<v1::RecordResponse>> record;
-  // Of several answers, in order; `tokens` and `text` are the first one's.
+  // Of several answers, in order; `tokens` is the first one's.
   std::vector<Callback<Result<v1::SequenceEvent>>> answer_tokens;
-  std::vector<Callback<Result<v1::DecodeResponse>>> answer_texts;
 
   std::string loaded_session;
   std::vector<v1::ChatMessage> saved_turn;
@@ -98,10 +86,8 @@ class FakeBackends final : public Backends {
   v1::AdmitSequence sequence;
   v1::RecordRequest record_request;
   std::vector<v1::RecordRequest> record_requests;
-  std::vector<std::pair<std::vector<int32_t>, bool>> pushed;
   std::vector<std::pair<uint64_t, int64_t>> released;
   std::vector<std::pair<uint64_t, bool>> ended_sequences;
-  std::vector<std::pair<uint64_t, bool>> ended_texts;
 };
 
 /// Keeps an answer's events.

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 
-#include "services/router/limits.h"
 #include "tests/unit/router/request_fixture.h"
 
 namespace conclave::router {
@@ -24,16 +23,13 @@ TEST_F(RequestTest, ChatFromModelToRecord) {
   EXPECT_EQ(backends_->sequence.request_id(), "request-1");
   EXPECT_EQ(backends_->sequence.tenant(), "acme");
 
-  MakeTokens({7});
-  MakeTokens({8, 2}, v1::FINISH_REASON_STOP);
-  EXPECT_THAT(backends_->pushed, ElementsAre(Pair(ElementsAre(7), false), Pair(ElementsAre(8), true)));
-  MakeText("Hi");
+  MakeTokens({kHi});
   EXPECT_EQ(answer_->text, "Hi");
-  MakeText(" there", true);
+  MakeTokens({kThere, kEnd}, v1::FINISH_REASON_STOP);
   MakeRecord();
 
   EXPECT_EQ(answer_->text, "Hi there");
-  EXPECT_THAT(answer_->token_ids, ElementsAre(7, 8, 2));
+  EXPECT_THAT(answer_->token_ids, ElementsAre(kHi, kThere, kEnd));
   ASSERT_TRUE(answer_->ended());
   ASSERT_EQ(answer_->finished.size(), 1u);
   EXPECT_EQ(answer_->finished[0].finish_reason(), v1::FINISH_REASON_STOP);
@@ -43,18 +39,15 @@ TEST_F(RequestTest, ChatFromModelToRecord) {
   EXPECT_EQ(answer_->finished[0].usage().completion_tokens(), 3u);
   EXPECT_THAT(backends_->released, ElementsAre(Pair(backends_->ticket_.id, 6)));
   EXPECT_THAT(backends_->ended_sequences, ElementsAre(Pair(FakeBackends::kSequenceId, false)));
-  EXPECT_THAT(backends_->ended_texts, ElementsAre(Pair(FakeBackends::kTextId, false)));
 }
 
 TEST_F(RequestTest, RecordHoldsWhatWasSampled) {
   StartAnswer(ChatPlan("Hello?"));
-  MakeTokens({7});
-  MakeText("Hi");
-  MakeTokens({2}, v1::FINISH_REASON_STOP);
-  MakeText("", true);
+  MakeTokens({kHi});
+  MakeTokens({kEnd}, v1::FINISH_REASON_STOP);
   const v1::RecordRequest& record = backends_->record_request;
   EXPECT_EQ(record.response_id(), answer_->started[0].response_id());
-  EXPECT_THAT(record.token_ids(), ElementsAre(7, 2));
+  EXPECT_THAT(record.token_ids(), ElementsAre(kHi, kEnd));
   EXPECT_THAT(record.sampling_logprobs(), ElementsAre(-3.5f, -1.0f));
   EXPECT_EQ(record.text(), "Hi");
   EXPECT_EQ(record.tenant(), "acme");
@@ -68,68 +61,45 @@ TEST_F(RequestTest, LogprobsAreShownWhenAskedFor) {
   plan.sampling.set_logprobs(3);
   StartAnswer(std::move(plan));
   EXPECT_EQ(backends_->sequence.sampling().logprobs(), 3u);
-  MakeTokens({7});
-  MakeText("Hi");
+  MakeTokens({kHi});
   EXPECT_EQ(answer_->logprobs, 1);
 }
 
 TEST_F(RequestTest, AnswerThatCouldNotBeRecordedStillEndsWell) {
   StartAnswer(ChatPlan("Hello?"));
-  MakeTokens({2}, v1::FINISH_REASON_STOP);
-  MakeText("", true);
+  MakeTokens({kEnd}, v1::FINISH_REASON_STOP);
   Answer(backends_->record, Result<v1::RecordResponse>(Unavailable("no feedback service")));
   ASSERT_EQ(answer_->finished.size(), 1u);
   EXPECT_EQ(answer_->finished[0].vote_token(), "");
 }
 
-TEST_F(RequestTest, SlowTokenizerGetsSomePartsAtOnceAndAllInOrder) {
-  constexpr auto kMost = static_cast<int32_t>(kMostPartsInFlight);
-  constexpr int32_t kTokens = 3 * kMost;
-  StartAnswer(ChatPlan("Count"));
-  for (int32_t token = 0; token < kTokens - 1; ++token) MakeTokens({token});
-  MakeTokens({kTokens - 1}, v1::FINISH_REASON_LENGTH);
-  EXPECT_EQ(backends_->pushed.size(), kMostPartsInFlight) << "the stream that all share would fill up";
-  for (int32_t token = 0; token < kTokens; ++token) {
-    MakeText(std::to_string(token) + " ", token == kTokens - 1);
-    EXPECT_EQ(backends_->pushed.size(), static_cast<size_t>(std::min(kTokens, token + 1 + kMost)));
-  }
-  MakeRecord();
-  for (int32_t token = 0; token < kTokens; ++token) {
-    EXPECT_THAT(backends_->pushed[token], Pair(ElementsAre(token), token == kTokens - 1));
-    EXPECT_EQ(answer_->token_ids[token], token);
-  }
-  ASSERT_EQ(answer_->finished.size(), 1u);
-  EXPECT_EQ(answer_->finished[0].usage().completion_tokens(), static_cast<uint32_t>(kTokens));
+TEST_F(RequestTest, CharacterOfSeveralTokensComesWhole) {
+  StartAnswer(ChatPlan("Hello?"));
+  MakeTokens({kHi, kEuroBegin});
+  EXPECT_EQ(answer_->text, "Hi");
+  EXPECT_THAT(answer_->token_ids, ElementsAre(kHi, kEuroBegin)) << "a token is certain before its text is";
+  MakeTokens({kEuroRest, kEuroBegin}, v1::FINISH_REASON_LENGTH);
+  EXPECT_EQ(answer_->text, "Hi€\uFFFD") << "no more comes that could complete the last one";
 }
 
-TEST_F(RequestTest, StopTextDropsTheTokensThatWaitForTheTokenizer) {
-  RequestPlan plan = ChatPlan("Count");
-  plan.sampling.add_stop("END");
-  StartAnswer(std::move(plan));
-  for (size_t part = 0; part < kMostPartsInFlight + 3; ++part) MakeTokens({7});
-  MakeText("one END two");
-  EXPECT_EQ(backends_->pushed.size(), kMostPartsInFlight);
-  EXPECT_THAT(backends_->ended_texts, ElementsAre(Pair(FakeBackends::kTextId, true)));
-  MakeText(" three");  // Already on its way.
+TEST_F(RequestTest, NothingIsTakenBehindTheEnd) {
+  StartAnswer(ChatPlan("Hello?"));
+  MakeTokens({kHi}, v1::FINISH_REASON_LENGTH);
+  MakeTokens({kThere}, v1::FINISH_REASON_LENGTH);
   MakeRecord();
-  EXPECT_EQ(answer_->text, "one ");
-  EXPECT_EQ(answer_->finished[0].usage().completion_tokens(), 1u);
+  EXPECT_EQ(answer_->text, "Hi");
+  EXPECT_EQ(backends_->record_requests.size(), 1u);
 }
 
 TEST_F(RequestTest, StopTextEndsTheAnswerAndTheSequence) {
   RequestPlan plan = ChatPlan("Count");
   plan.sampling.add_stop("END");
   StartAnswer(std::move(plan));
-  MakeTokens({7});
-  MakeText("one E");
+  MakeTokens({kOneE});
   EXPECT_EQ(answer_->text, "one ");
-  MakeTokens({8});
-  MakeTokens({9});
-  MakeText("ND two");
+  MakeTokens({kNdTwo});
   EXPECT_THAT(backends_->ended_sequences, ElementsAre(Pair(FakeBackends::kSequenceId, true)));
-  EXPECT_THAT(backends_->ended_texts, ElementsAre(Pair(FakeBackends::kTextId, true)));
-  MakeText(" three");  // Already on its way.
-  MakeTokens({10});
+  MakeTokens({kThree});  // Already on its way.
   MakeRecord();
   EXPECT_EQ(answer_->text, "one ");
   ASSERT_EQ(answer_->finished.size(), 1u);
@@ -142,8 +112,7 @@ TEST_F(RequestTest, HalfAStopTextAtTheEndBelongsToTheAnswer) {
   RequestPlan plan = ChatPlan("Count");
   plan.sampling.add_stop("END");
   StartAnswer(std::move(plan));
-  MakeTokens({7}, v1::FINISH_REASON_LENGTH);
-  MakeText("one EN", true);
+  MakeTokens({kOneEn}, v1::FINISH_REASON_LENGTH);
   MakeRecord();
   EXPECT_EQ(answer_->text, "one EN");
   EXPECT_EQ(answer_->finished[0].finish_reason(), v1::FINISH_REASON_LENGTH);
@@ -163,11 +132,10 @@ TEST_F(RequestTest, SessionComesFirstAndIsStoredWithTheAnswer) {
   EXPECT_EQ(backends_->render_request.messages(0).content(), "Earlier");
   Answer(backends_->render, Result<v1::RenderChatResponse>(Rendered({10})));
   Answer(backends_->acquire, Status::Ok());
-  MakeTokens({7}, v1::FINISH_REASON_LENGTH);
-  MakeText("This.", true);
+  MakeTokens({kHi, kThere}, v1::FINISH_REASON_LENGTH);
   ASSERT_EQ(backends_->saved_turn.size(), 2u);
   EXPECT_EQ(backends_->saved_turn[0].content(), "And now?");
-  EXPECT_EQ(backends_->saved_turn[1].content(), "This.");
+  EXPECT_EQ(backends_->saved_turn[1].content(), "Hi there");
   EXPECT_EQ(backends_->saved_turn[1].role(), v1::ROLE_ASSISTANT);
   Answer(backends_->save_session, Status::Ok());
   MakeRecord();
@@ -183,8 +151,7 @@ TEST_F(RequestTest, UnknownSessionIsANewOneAndABrokenStoreAnError) {
   EXPECT_EQ(backends_->render_request.messages_size(), 1);
   Answer(backends_->render, Result<v1::RenderChatResponse>(Rendered({10})));
   Answer(backends_->acquire, Status::Ok());
-  MakeTokens({7}, v1::FINISH_REASON_LENGTH);
-  MakeText("Hi", true);
+  MakeTokens({kHi}, v1::FINISH_REASON_LENGTH);
   EXPECT_EQ(backends_->saved_turn.size(), 2u);
   Answer(backends_->save_session, Unavailable("the store is down"));
   ASSERT_EQ(answer_->failed.size(), 1u);
@@ -229,8 +196,7 @@ TEST_F(RequestTest, CompletionEncodesItsPromptOrTakesItsTokens) {
 TEST_F(RequestTest, EndedRequestLetsGoOfItsServicesAndItsClient) {
   StartAnswer(ChatPlan("Hello?"));
   EXPECT_GT(backends_.use_count(), 1);
-  MakeTokens({2}, v1::FINISH_REASON_STOP);
-  MakeText("", true);
+  MakeTokens({kEnd}, v1::FINISH_REASON_STOP);
   MakeRecord();
   ASSERT_TRUE(answer_->ended());
   EXPECT_TRUE(backends_->tokens) << "the callback is kept";

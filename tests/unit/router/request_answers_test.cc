@@ -10,7 +10,6 @@ using ::testing::IsEmpty;
 using ::testing::Pair;
 
 constexpr uint64_t kSecondSequence = FakeBackends::kSequenceId + 100;
-constexpr uint64_t kSecondText = FakeBackends::kTextId + 100;
 
 /// A request for several answers.
 class RequestAnswersTest : public RequestTest {
@@ -21,20 +20,15 @@ class RequestAnswersTest : public RequestTest {
     StartAnswer(std::move(plan));
   }
 
-  void Tokens(size_t answer, const std::vector<int32_t>& token_ids, v1::FinishReason end = {}) {
+  void MakeTokensOf(size_t answer, const std::vector<int32_t>& token_ids, v1::FinishReason end = {}) {
     backends_->tokens = backends_->answer_tokens[answer];
     MakeTokens(token_ids, end);
-  }
-  void Text(size_t answer, const std::string& text, bool last = false) {
-    backends_->text = backends_->answer_texts[answer];
-    MakeText(text, last);
   }
   void FailTokens(size_t answer, Status status) {
     Answer(backends_->answer_tokens[answer], Result<v1::SequenceEvent>(std::move(status)));
   }
   void Finish(size_t answer, int32_t token) {
-    Tokens(answer, {token}, v1::FINISH_REASON_LENGTH);
-    Text(answer, std::to_string(token), true);
+    MakeTokensOf(answer, {token}, v1::FINISH_REASON_LENGTH);
     MakeRecord();
   }
 };
@@ -67,11 +61,11 @@ TEST_F(RequestAnswersTest, SeedsWrapAroundAtTheirEnd) {
 
 TEST_F(RequestAnswersTest, EachIsToldAndRecordedAsItsOwn) {
   StartAnswers(2);
-  Finish(1, 8);
+  Finish(1, 18);
   EXPECT_FALSE(answer_->ended());
-  Finish(0, 7);
+  Finish(0, 17);
   ASSERT_TRUE(answer_->ended());
-  EXPECT_EQ(answer_->text, "87");
+  EXPECT_EQ(answer_->text, "1817");
   ASSERT_EQ(answer_->finished.size(), 2u);
   ASSERT_EQ(backends_->record_requests.size(), 2u);
   for (size_t i = 0; i < 2; ++i) {
@@ -83,7 +77,7 @@ TEST_F(RequestAnswersTest, EachIsToldAndRecordedAsItsOwn) {
     EXPECT_EQ(record.response_id(), answer_->started[which].response_id());
     EXPECT_EQ(record.seed(), 5u + which);
     EXPECT_EQ(record.sampling().seed(), 5u + which) << "what is recorded must give the answer again";
-    EXPECT_THAT(record.token_ids(), ElementsAre(7 + static_cast<int32_t>(which)));
+    EXPECT_THAT(record.token_ids(), ElementsAre(17 + static_cast<int32_t>(which)));
     EXPECT_THAT(record.prompt_token_ids(), ElementsAre(10, 11, 12));
   }
   EXPECT_THAT(backends_->released, ElementsAre(Pair(backends_->ticket_.id, 3 + 2)));
@@ -96,23 +90,21 @@ TEST_F(RequestAnswersTest, OneThatFailsSaysSoAndTheOtherGoesOn) {
   EXPECT_EQ(answer_->failed_answers[0].answer(), 1u);
   EXPECT_EQ(answer_->failed_answers[0].error_code(), static_cast<int>(StatusCode::kInternal));
   EXPECT_EQ(answer_->failed_answers[0].error_message(), "no logit is finite");
-  EXPECT_THAT(backends_->ended_texts, ElementsAre(Pair(kSecondText, true)));
-  Text(1, "late");  // Already on its way.
-  Tokens(1, {9});
+  MakeTokensOf(1, {kThere});  // Already on its way.
   EXPECT_FALSE(answer_->ended());
-  Finish(0, 7);
-  EXPECT_EQ(answer_->text, "7");
+  Finish(0, kHi);
+  EXPECT_EQ(answer_->text, "Hi");
   ASSERT_TRUE(answer_->ended());
   EXPECT_THAT(answer_->failed, IsEmpty());
   ASSERT_EQ(answer_->finished.size(), 1u);
   EXPECT_EQ(answer_->finished[0].answer(), 0u);
 }
 
-TEST_F(RequestAnswersTest, OneWhoseTextFailsStopsItsSequence) {
+TEST_F(RequestAnswersTest, OneWhoseTokensAreNoneStopsItsSequence) {
   StartAnswers(2);
-  Tokens(1, {9});
-  Answer(backends_->answer_texts[1], Result<v1::DecodeResponse>(Unavailable("tokenizer: gone")));
-  EXPECT_EQ(answer_->failed_answers.size(), 1u);
+  MakeTokensOf(1, {kNoToken});
+  ASSERT_EQ(answer_->failed_answers.size(), 1u);
+  EXPECT_EQ(answer_->failed_answers[0].error_code(), static_cast<int>(StatusCode::kInternal));
   EXPECT_THAT(backends_->ended_sequences, ElementsAre(Pair(kSecondSequence, true)));
 }
 
@@ -132,23 +124,20 @@ TEST_F(RequestAnswersTest, StopTextEndsOneAnswer) {
   plan.answers = 2;
   plan.sampling.add_stop("END");
   StartAnswer(std::move(plan));
-  Tokens(1, {8});
-  Text(1, "one END");
+  MakeTokensOf(1, {kOneE, kNdTwo});
   EXPECT_THAT(backends_->ended_sequences, ElementsAre(Pair(kSecondSequence, true)));
   MakeRecord();
-  Finish(0, 7);
+  Finish(0, kHi);
   ASSERT_TRUE(answer_->ended());
-  EXPECT_EQ(answer_->text, "one 7");
+  EXPECT_EQ(answer_->text, "one Hi");
 }
 
 TEST_F(RequestAnswersTest, ClientThatLeavesEndsAllOfThem) {
   StartAnswers(2);
-  Tokens(0, {7});
+  MakeTokensOf(0, {kHi});
   Leave();
   EXPECT_THAT(backends_->ended_sequences,
               ElementsAre(Pair(FakeBackends::kSequenceId, true), Pair(kSecondSequence, true)));
-  EXPECT_THAT(backends_->ended_texts,
-              ElementsAre(Pair(FakeBackends::kTextId, true), Pair(kSecondText, true)));
   EXPECT_EQ(backends_->released.size(), 1u);
 }
 

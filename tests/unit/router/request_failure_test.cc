@@ -69,24 +69,21 @@ TEST_F(RequestFailureTest, DecoderRefusesTheSequence) {
   Answer(backends_->tokens, Result<v1::SequenceEvent>(std::move(refused)));
   ExpectFailed(StatusCode::kInvalidArgument);
   EXPECT_THAT(backends_->ended_sequences, ElementsAre(Pair(FakeBackends::kSequenceId, false)));
-  EXPECT_THAT(backends_->ended_texts, ElementsAre(Pair(FakeBackends::kTextId, true)));
   EXPECT_THAT(backends_->released, ElementsAre(Pair(backends_->ticket_.id, 3)));
 }
 
 TEST_F(RequestFailureTest, DecoderBreaksInTheMiddle) {
   StartAnswer(ChatPlan("Hi"));
-  MakeTokens({7});
-  MakeText("a");
+  MakeTokens({kHi});
   Answer(backends_->tokens, Result<v1::SequenceEvent>(Unavailable("decoder: gone")));
   ExpectFailed(StatusCode::kUnavailable);
   EXPECT_THAT(backends_->released, ElementsAre(Pair(backends_->ticket_.id, 4)));
 }
 
-TEST_F(RequestFailureTest, TokenizerBreaksInTheMiddle) {
+TEST_F(RequestFailureTest, DecoderMakesWhatIsNoToken) {
   StartAnswer(ChatPlan("Hi"));
-  MakeTokens({7});
-  Answer(backends_->text, Result<v1::DecodeResponse>(Unavailable("tokenizer: gone")));
-  ExpectFailed(StatusCode::kUnavailable);
+  MakeTokens({kHi, kNoToken});
+  ExpectFailed(StatusCode::kInternal);
   EXPECT_THAT(backends_->ended_sequences, ElementsAre(Pair(FakeBackends::kSequenceId, true)));
   EXPECT_EQ(backends_->released.size(), 1u);
 }
@@ -102,13 +99,12 @@ TEST_F(RequestFailureTest, ClientLeavesWhileItWaits) {
 
 TEST_F(RequestFailureTest, ClientLeavesInTheMiddle) {
   StartAnswer(ChatPlan("Hi"));
-  MakeTokens({7});
+  MakeTokens({kHi});
   Leave();
   EXPECT_THAT(backends_->ended_sequences, ElementsAre(Pair(FakeBackends::kSequenceId, true)));
-  EXPECT_THAT(backends_->ended_texts, ElementsAre(Pair(FakeBackends::kTextId, true)));
   EXPECT_EQ(backends_->released.size(), 1u);
-  MakeTokens({8});  // Comes too late, and hurts nobody.
-  EXPECT_EQ(backends_->pushed.size(), 1u);
+  MakeTokens({kThere});  // Comes too late, and hurts nobody.
+  EXPECT_EQ(answer_->text, "Hi");
 }
 
 }  // namespace

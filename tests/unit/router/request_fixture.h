@@ -17,6 +17,35 @@ struct SteppedConfig : caf::actor_system_config {
   }
 };
 
+// Tokens of the model behind a RequestTest; every other one below 50 is its id as text.
+constexpr int32_t kEnd = 2;
+constexpr int32_t kHi = 7;
+constexpr int32_t kThere = 8;
+constexpr int32_t kOneE = 30;
+constexpr int32_t kNdTwo = 31;
+constexpr int32_t kThree = 32;
+constexpr int32_t kOneEn = 33;
+constexpr int32_t kEuroBegin = 34;
+constexpr int32_t kEuroRest = 35;
+constexpr int32_t kNoToken = 50;
+
+inline std::shared_ptr<const TokenTable> Tokens() {
+  std::vector<std::string> texts;
+  for (int32_t id = 0; id < kNoToken; ++id) texts.push_back(std::to_string(id));
+  texts[kEnd] = "<end>";
+  texts[kHi] = "Hi";
+  texts[kThere] = " there";
+  texts[kOneE] = "one E";
+  texts[kNdTwo] = "ND two";
+  texts[kThree] = " three";
+  texts[kOneEn] = "one EN";
+  texts[kEuroBegin] = "\xE2\x82";
+  texts[kEuroRest] = "\xAC";
+  TokenTable table;
+  for (int32_t id = 0; id < kNoToken; ++id) table.Add(texts[id], id == kEnd);
+  return std::make_shared<const TokenTable>(std::move(table));
+}
+
 /// One request whose services are the test.
 class RequestTest : public ::testing::Test {
  protected:
@@ -47,7 +76,7 @@ class RequestTest : public ::testing::Test {
   }
 
   static ModelInfo Model() {
-    ModelInfo model{.context_length = 100, .end_token_ids = {2}};
+    ModelInfo model{.context_length = 100, .end_token_ids = {kEnd}, .tokens = Tokens()};
     model.identity.set_name("tiny");
     model.default_sampling.set_temperature(0.25);
     model.default_sampling.set_top_p(0.5);
@@ -93,13 +122,6 @@ class RequestTest : public ::testing::Test {
       event.mutable_end()->set_decode_us(1000);
     }
     Answer(backends_->tokens, Result<v1::SequenceEvent>(std::move(event)));
-  }
-
-  void MakeText(const std::string& text, bool last = false) {
-    v1::DecodeResponse part;
-    part.set_text(text);
-    part.set_last(last);
-    Answer(backends_->text, Result<v1::DecodeResponse>(std::move(part)));
   }
 
   void MakeRecord() {

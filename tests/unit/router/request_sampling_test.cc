@@ -14,8 +14,7 @@ TEST_F(RequestTest, WhatARequestLeavesOpenIsTheModelsDefaultAndIsRecorded) {
   EXPECT_EQ(backends_->sequence.sampling().temperature(), 0.25);
   EXPECT_EQ(backends_->sequence.sampling().top_p(), 1.0);
   EXPECT_EQ(backends_->sequence.sampling().max_tokens(), 40u);
-  MakeTokens({2}, v1::FINISH_REASON_STOP);
-  MakeText("", true);
+  MakeTokens({kEnd}, v1::FINISH_REASON_STOP);
   EXPECT_EQ(backends_->record_request.sampling().temperature(), 0.25);
   EXPECT_EQ(backends_->record_request.sampling().top_p(), 1.0);
 }

@@ -125,6 +125,32 @@ TEST_F(TokenizerServiceTest, RefusesATextThatIsTooLarge) {
   EXPECT_THAT(status.error_message(), HasSubstr("16777217 bytes"));
 }
 
+TEST_F(TokenizerServiceTest, ListsItsTokens) {
+  v1::ListTokensRequest request;
+  request.set_first_token_id(258);
+  v1::ListTokensResponse page;
+  ASSERT_TRUE(stub_->ListTokens(&Context(), request, &page).ok());
+  EXPECT_EQ(page.model().name(), "small");
+  EXPECT_EQ(page.vocabulary_size(), 269u);
+  EXPECT_EQ(page.text(), "hellhello wor wor worl world hello<|end|><|start|><tool>");
+  EXPECT_THAT(page.lengths(), ElementsAre(4, 5, 2, 2, 4, 5, 6, 6, 7, 9, 6));
+  EXPECT_THAT(page.special_token_ids(), ElementsAre(266, 267)) << "a user-defined token is text";
+  for (const int32_t id : {-1, 269}) {
+    request.set_first_token_id(id);
+    EXPECT_EQ(stub_->ListTokens(&Context(), request, &page).error_code(), grpc::StatusCode::OUT_OF_RANGE);
+  }
+}
+
+TEST_F(TokenizerServiceTest, RefusesTooManyTokensAtOnce) {
+  auto stream = stub_->Decode(&Context());
+  stream->Write(Tokens(1, std::vector<int32_t>(kMaxDecodeTokens + 1, 'a')));
+  v1::DecodeResponse response;
+  EXPECT_FALSE(stream->Read(&response));
+  const grpc::Status status = stream->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("1048577 token ids"));
+}
+
 TEST_F(TokenizerServiceTest, DecodesSeveralPartsInOneMessage) {
   auto stream = stub_->Decode(&Context());
   v1::DecodeRequest request = Tokens(1, {259, 0xE2});

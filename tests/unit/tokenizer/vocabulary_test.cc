@@ -23,7 +23,7 @@ TEST(Vocabulary, FindsTokensMergesAndBytes) {
   ASSERT_NE(vocabulary, nullptr);
   EXPECT_EQ(vocabulary->size(), 256 + 10 + 3);
   EXPECT_EQ(vocabulary->Find("Ġworld"), 264);
-  EXPECT_EQ(vocabulary->Bytes(264), " world");
+  EXPECT_EQ(vocabulary->table()->Bytes(264), " world");
   EXPECT_EQ(vocabulary->Find("world"), std::nullopt);
   EXPECT_EQ(vocabulary->ByteToken(0xFF), 0xFF);
   EXPECT_EQ(vocabulary->FindMerge('h', 'e').token_id, 256);
@@ -38,7 +38,7 @@ TEST(Vocabulary, SpecialTokensAreTheirOwnText) {
   parts.types.push_back(3);
   const auto vocabulary = MakeVocabulary(std::move(parts));
   ASSERT_NE(vocabulary, nullptr);
-  EXPECT_EQ(vocabulary->Bytes(vocabulary->size() - 1), "ĠĠ");
+  EXPECT_EQ(vocabulary->table()->Bytes(vocabulary->size() - 1), "ĠĠ");
   EXPECT_TRUE(vocabulary->IsSpecial(256));
   EXPECT_FALSE(vocabulary->IsSpecial(258));  // User-defined: text.
 }
