@@ -56,15 +56,12 @@ struct Avx2 {
   static Floats PowerOfTwo(__m256i n) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
   }
-  /// x less the nearest integer; 0 for minus infinity.
-  static Floats Fraction(Floats x) {
-    x = Max(Set(kNothing), x);
-    return Sub(x, Round(x));
+  static Floats Floor(Floats x) { return _mm256_floor_ps(x); }
+  /// Scale for n <= 0, also where the result is 0; 0 for minus infinity, whatever x is.
+  static Floats ScaleDown(Floats x, Floats n) {
+    const Floats nothing = _mm256_cmp_ps(n, Set(-200.0f), _CMP_LT_OQ);
+    return _mm256_andnot_ps(nothing, Scale(x, Max(Set(-200.0f), n)));
   }
-  /// x times two to the power of the integer nearest to n, n <= 0; 0 where that is below all float32.
-  static Floats ScaleByNearest(Floats x, Floats n) { return Scale(x, Round(Max(Set(kNothing), n))); }
-  /// 2^kNothing is 0.
-  static constexpr float kNothing = -200.0f;
   /// a in lanes [begin, end), b elsewhere.
   static Floats SelectRange(Floats a, Floats b, int64_t begin, int64_t end) {
     return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(_mm256_andnot_si256(First(begin), First(end))));

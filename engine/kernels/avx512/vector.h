@@ -35,6 +35,12 @@ struct Avx512 {
   static void StoreFirst(float* p, Floats x, int64_t n) { _mm512_mask_storeu_ps(p, First(n), x); }
 
   static Floats Add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
+  /// The compiler puts a sum off until it is needed, and keeps both numbers until then: not this one.
+  static Floats AddNow(Floats a, Floats b) {
+    Floats sum = Add(a, b);
+    asm("" : "+v"(sum));
+    return sum;
+  }
   static Floats Sub(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
   static Floats Mul(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
   static Floats Div(Floats a, Floats b) { return _mm512_div_ps(a, b); }
@@ -48,12 +54,9 @@ struct Avx512 {
   }
   /// x * 2^n for whole n.
   static Floats Scale(Floats x, Floats n) { return _mm512_scalef_ps(x, n); }
-  /// x less the nearest integer; 0 for minus infinity.
-  static Floats Fraction(Floats x) {
-    return _mm512_reduce_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  }
-  /// x times two to the power of the integer nearest to n.
-  static Floats ScaleByNearest(Floats x, Floats n) { return Scale(x, Round(n)); }
+  static Floats Floor(Floats x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+  /// Scale for n <= 0, also where the result is 0; 0 for minus infinity, whatever x is.
+  static Floats ScaleDown(Floats x, Floats n) { return Scale(x, n); }
   /// a in lanes [begin, end), b elsewhere.
   static Floats SelectRange(Floats a, Floats b, int64_t begin, int64_t end) {
     const auto mask = static_cast<__mmask16>((1u << end) - (1u << begin));
@@ -128,10 +131,14 @@ struct Avx512 {
   static void StoreBytes(uint8_t* p, Words a) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a));
   }
-  /// (words << 8) + the lowest byte of `byte`.
-  static Words AppendByte(Words words, Words byte) {
-    // a | (b & c)
-    return _mm512_ternarylogic_epi32(_mm512_slli_epi32(words, 8), byte, _mm512_set1_epi32(0xFF), 0xF8);
+  /// The lowest bytes of four words as one.
+  static Words JoinBytes(Words a, Words b, Words c, Words d) {
+    constexpr int kSelect = 0xCA;  // the first one's bits choose
+    const __m512i low =
+        _mm512_ternarylogic_epi32(_mm512_set1_epi32(0xFF), a, _mm512_slli_epi32(b, 8), kSelect);
+    const __m512i high =
+        _mm512_ternarylogic_epi32(_mm512_set1_epi32(0xFF), c, _mm512_slli_epi32(d, 8), kSelect);
+    return _mm512_ternarylogic_epi32(_mm512_set1_epi32(0xFFFF), low, _mm512_slli_epi32(high, 16), kSelect);
   }
 
   static float FirstLane(Floats x) { return _mm512_cvtss_f32(x); }

@@ -21,9 +21,10 @@ struct Plain {
   static float Fma(float a, float b, float c) { return std::fma(a, b, c); }
   // b when either is NaN.
   static float Max(float a, float b) { return a > b ? a : b; }
-  static float Fraction(float x) { return std::isinf(x) ? 0.0f : x - std::nearbyint(x); }
-  static float ScaleByNearest(float x, float n) {
-    return std::isnan(n) ? n : std::ldexp(x, static_cast<int>(std::nearbyint(std::max(n, -1000.0f))));
+  static float Floor(float x) { return std::floor(x); }
+  static float ScaleDown(float x, float n) {
+    if (n == -std::numeric_limits<float>::infinity()) return 0.0f;
+    return std::isnan(n) ? n : std::ldexp(x, static_cast<int>(std::max(n, -1000.0f)));
   }
 };
 
@@ -65,35 +66,35 @@ float SumOf(float (&x)[kTileKeys]) {
 /// Attends to the keys [begin, end) of the tile that starts at token `first` of its block.
 void AttendTile(const Block& keys, const Block& values, int64_t first, int64_t begin, int64_t end,
                 Query& query) {
+  constexpr float kLeast = -std::numeric_limits<float>::max();
   float score[kTileKeys];
-  float now = query.largest;
+  float most = -std::numeric_limits<float>::infinity();
+  float largest_scale = 0x1p-100f;
   for (int64_t k = begin; k < end; ++k) {
     int32_t dot = 0;
     for (int64_t i = 0; i < keys.head_dim; ++i) dot += query.numbers[i] * keys.Key(first + k, i);
-    score[k] = static_cast<float>(dot) * query.factor * keys.Scale(first + k);
-    now = Plain::Max(score[k], now);
+    score[k] = static_cast<float>(dot) * keys.Scale(first + k);
+    most = Plain::Max(score[k], most);
+    largest_scale = Plain::Max(values.Scale(first + k), largest_scale);
   }
-  const float base = Plain::Max(now, -std::numeric_limits<float>::max());
+  most *= query.factor;
+  const float base = Plain::Max(most, kLeast);
+  const float now = Plain::Max(most, query.largest);
+  const float share = Exp2Of<Plain>(base - Plain::Max(now, kLeast));
+  const float rescale = Exp2Of<Plain>(query.largest - Plain::Max(now, kLeast));
+  const float bytes = 255.0f / largest_scale;
+  const float unit = largest_scale * (1.0f / 255.0f) * share;
   float weight[kTileKeys] = {};
-  float scaled[kTileKeys] = {};
-  float heaviest = 0x1p-100f;
-  for (int64_t k = begin; k < end; ++k) {
-    weight[k] = Exp2Of<Plain>(score[k] - base);
-    scaled[k] = weight[k] * values.Scale(first + k);
-    heaviest = Plain::Max(scaled[k], heaviest);
-  }
-  const float bytes = 255.0f / heaviest;
-  const float unit = heaviest * (1.0f / 255.0f);
-  const float rescale = Exp2Of<Plain>(query.largest - base);
+  for (int64_t k = begin; k < end; ++k) weight[k] = Exp2Of<Plain>(std::fma(score[k], query.factor, -base));
   for (int64_t i = 0; i < keys.head_dim; ++i) {
     int32_t sum = 0;
     for (int64_t k = begin; k < end; ++k) {
-      const float byte = std::fma(scaled[k], bytes, 0x1.8p23f) - 0x1.8p23f;
+      const float byte = std::fma(weight[k], values.Scale(first + k) * bytes, 0x1.8p23f) - 0x1.8p23f;
       sum += (std::isnan(byte) ? 0 : static_cast<int32_t>(byte)) * values.Value(first + k, i);
     }
     query.out[i] = std::fma(static_cast<float>(sum), unit, query.out[i] * rescale);
   }
-  query.total = std::fma(query.total, rescale, SumOf(weight));
+  query.total = std::fma(query.total, rescale, SumOf(weight) * share);
   query.largest = now;
   for (int64_t k = begin; k < end; ++k) {
     if (std::isnan(values.Scale(first + k))) query.total = std::numeric_limits<float>::quiet_NaN();

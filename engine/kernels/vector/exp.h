@@ -29,17 +29,19 @@ inline typename V::Floats ExpOf(typename V::Floats x) {
   return V::Scale(p, n);
 }
 
-/// 2^x for x <= 0, off by at most 2^-13 of itself: enough where it is rounded to 8 bits. 0 for minus
-/// infinity, NaN for NaN. x = n + r with |r| <= 1/2, and 2^r by the polynomial of third degree whose largest
-/// relative error there is least.
+/// 2^x for x <= 0, off by at most 2^-13 of itself: enough where it is rounded to 8 bits. 1 for 0, 0 for minus
+/// infinity, NaN for NaN. x = n + r with 0 <= r <= 1, and 2^r by the polynomial of third degree that is exact
+/// at both ends and whose largest relative error is least.
 template <typename V>
 inline typename V::Floats Exp2Of(typename V::Floats x) {
-  const typename V::Floats r = V::Fraction(x);
-  typename V::Floats p = V::Set(0x1.c3f76p-5f);
-  p = V::Fma(p, r, V::Set(0x1.f0de1ap-3f));
-  p = V::Fma(p, r, V::Set(0x1.62f31ap-1f));
-  p = V::Fma(p, r, V::Set(0x1.fff692p-1f));
-  return V::ScaleByNearest(p, x);
+  const typename V::Floats n = V::Floor(x);
+  // A sum by multiplication: additions share their unit with the two functions that are not arithmetic.
+  const typename V::Floats r = V::Fma(n, V::Set(-1.0f), x);
+  typename V::Floats p = V::Set(0x1.42a0aep-4f);
+  p = V::Fma(p, r, V::Set(0x1.ce18eep-3f));
+  p = V::Fma(p, r, V::Set(0x1.6425aep-1f));
+  p = V::Fma(p, r, V::Set(1.0f));
+  return V::ScaleDown(p, n);
 }
 
 }  // namespace conclave::engine

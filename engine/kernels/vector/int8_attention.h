@@ -24,6 +24,8 @@ struct Int8Attention {
   static constexpr int kGroups = kTileQueries / kLanes;
   /// Keys whose sums fit into the registers together.
   static constexpr int kKeys = 16;
+  /// So many maxima of scores, that a comparison does not wait for the one before.
+  static constexpr int kMaxima = 4;
 
   /// The queries of an AttentionTile in 8 bits.
   struct Queries {
@@ -43,7 +45,21 @@ struct Int8Attention {
     const float* keys;
     const float* values;
     alignas(64) int32_t start[kTileKeys];  ///< of each key's dot products: undoes what queries are too large
+    // For queries that attend to the whole tile:
+    float largest;                       ///< of the values' scales
+    alignas(64) float bytes[kTileKeys];  ///< what each weight is multiplied by to be rounded
   };
+
+  /// The largest scale of the values [begin, end); NaN is none.
+  static float LargestScale(const float* values, int64_t begin, int64_t end) {
+    Floats most = V::Set(kLightest);
+    for (int k = 0; k < kKeyVectors; ++k) {
+      const Floats scale = V::SelectRange(V::Load(values + k * kLanes), V::Set(kLightest),
+                                          Tiles::Within(begin - k * kLanes), Tiles::Within(end - k * kLanes));
+      most = V::Max(scale, most);
+    }
+    return V::Largest(most);
+  }
 
   static void RoundQueries(const AttentionTask& task, const AttentionTile& tile, Queries& out) {
     alignas(64) int8_t numbers[kMostPairedHeadDim + kLanes];
@@ -63,9 +79,11 @@ struct Int8Attention {
     return task.key_blocks[tile.block] + tile.in_block * 4;
   }
 
-  static Scales ScalesOf(const AttentionTask& task, const KeyTile& tile) {
+  /// Not inline: the compiler would keep the results in registers and pick single lanes from there, which
+  /// takes longer than reading them from memory.
+  static __attribute__((noinline)) void FindScales(const AttentionTask& task, const KeyTile& tile,
+                                                   Scales& scales) {
     const int64_t numbers = task.block_tokens * task.head_dim;
-    Scales scales;
     scales.keys = reinterpret_cast<const float*>(task.key_blocks[tile.block] + numbers) + tile.in_block;
     scales.values = reinterpret_cast<const float*>(task.value_blocks[tile.block] + numbers) + tile.in_block;
     // Two sums a vector of keys, of which neither waits for the other.
@@ -85,12 +103,37 @@ struct Int8Attention {
       if (quad < task.head_dim / 4) sum[k] = V::DotQuads(sum[k], excess, V::LoadWords(keys + k * kLanes * 4));
       V::StoreWords(scales.start + k * kLanes, V::Negate(V::AddWords(sum[k], other[k])));
     }
-    return scales;
+    scales.largest = LargestScale(scales.values, 0, kTileKeys);
+    for (int k = 0; k < kKeyVectors; ++k) {
+      V::Store(scales.bytes + k * kLanes,
+               V::Mul(V::Load(scales.values + k * kLanes), V::Set(255.0f / scales.largest)));
+    }
   }
 
   /// x * bytes, which is at most 255, as the lowest byte of a word: a number of this size has no bits below
   /// its ones.
   static Words ByteOf(Floats x, Floats bytes) { return V::BitsOf(V::Fma(x, bytes, V::Set(kOnes))); }
+
+  /// How a tile joins the ones before it.
+  struct Step {
+    Floats lift;     ///< what is added to the tile's scores before their exponentials
+    Floats share;    ///< what its sums are multiplied by
+    Floats rescale;  ///< what the earlier ones are
+    Floats now;      ///< the largest score so far
+  };
+
+  /// `here`: the tile's largest score; `largest`: that of the tiles before.
+  static Step StepOf(Floats here, Floats largest) {
+    // While all scores are minus infinity they weigh nothing against what may follow.
+    const Floats least = V::Set(-__FLT_MAX__);
+    const Floats base = V::Max(here, least);
+    const Floats now = V::Max(here, largest);
+    const Floats all = V::Max(now, least);
+    return {.lift = V::Sub(V::Zero(), base),
+            .share = Exp2Of<V>(V::Sub(base, all)),
+            .rescale = Exp2Of<V>(V::Sub(largest, all)),
+            .now = now};
+  }
 
   // With a key a lane.
 
@@ -125,40 +168,37 @@ struct Int8Attention {
   static void WeighKeys(const Queries& queries, const Scales& scales, const Words (&dot)[kKeyVectors],
                         AttentionTile& all, KeyTile& tile, int q, Weights& weights) {
     const int at = tile.index[q];
-    const Floats minus_infinity = V::Set(-__builtin_inff());
+    const int64_t begin = tile.begin[q];
+    const int64_t end = tile.end[q];
+    const auto within = [&](Floats x, float outside, int k) {
+      return V::SelectRange(x, V::Set(outside), Tiles::Within(begin - k * kLanes),
+                            Tiles::Within(end - k * kLanes));
+    };
     Floats score[kKeyVectors];
-    Floats most = minus_infinity;
+    Floats most = V::Set(-__builtin_inff());
     for (int k = 0; k < kKeyVectors; ++k) {
-      const Floats product = V::Mul(V::ToFloats(dot[k]), V::Set(queries.factor[at]));
-      score[k] =
-          V::SelectRange(V::Mul(product, V::Load(scales.keys + k * kLanes)), minus_infinity,
-                         Tiles::Within(tile.begin[q] - k * kLanes), Tiles::Within(tile.end[q] - k * kLanes));
-      most = V::Max(score[k], most);
+      score[k] = V::Mul(V::ToFloats(dot[k]), V::Load(scales.keys + k * kLanes));
+      most = V::Max(within(score[k], -__builtin_inff(), k), most);
     }
-    const float here = V::Largest(most);
-    const float now = here > all.largest[at] ? here : all.largest[at];
-    // While all scores are minus infinity they weigh nothing against what may follow.
-    const float base = now > -__FLT_MAX__ ? now : -__FLT_MAX__;
-    Floats scaled[kKeyVectors];
-    Floats heaviest = V::Set(kLightest);
-    for (int k = 0; k < kKeyVectors; ++k) {
-      score[k] = Exp2Of<V>(V::Sub(score[k], V::Set(base)));
-      scaled[k] =
-          V::SelectRange(V::Mul(score[k], V::Load(scales.values + k * kLanes)), V::Zero(),
-                         Tiles::Within(tile.begin[q] - k * kLanes), Tiles::Within(tile.end[q] - k * kLanes));
-      heaviest = V::Max(scaled[k], heaviest);
-    }
-    const float largest = V::Largest(heaviest);
+    const Floats factor = V::Set(queries.factor[at]);
+    const Floats largest = V::Set(all.largest[at]);
+    const Step step = StepOf(V::Mul(V::Set(V::Largest(most)), factor), largest);
+    const bool whole = begin == 0 && end == kTileKeys;
+    const float largest_scale = whole ? scales.largest : LargestScale(scales.values, begin, end);
     alignas(64) uint8_t bytes[kTileKeys];
     for (int k = 0; k < kKeyVectors; ++k) {
-      V::StoreBytes(bytes + k * kLanes, ByteOf(scaled[k], V::Set(255.0f / largest)));
+      const Floats weight = within(Exp2Of<V>(V::Fma(score[k], factor, step.lift)), 0.0f, k);
+      const Floats scale = within(V::Load(scales.values + k * kLanes), 0.0f, k);
+      V::StoreBytes(bytes + k * kLanes, ByteOf(weight, V::Mul(scale, V::Set(255.0f / largest_scale))));
+      score[k] = weight;
     }
     for (int quad = 0; quad < kKeyQuads; ++quad)
       __builtin_memcpy(&weights.quads[quad][q], bytes + quad * 4, 4);
-    weights.unit[q] = largest * (1.0f / 255.0f);
-    tile.rescale[q] = V::FirstLane(Exp2Of<V>(V::Set(all.largest[at] - base)));
-    all.total[at] = __builtin_fmaf(all.total[at], tile.rescale[q], SumOf(score));
-    all.largest[at] = now;
+    const float share = V::FirstLane(step.share);
+    weights.unit[q] = largest_scale * (1.0f / 255.0f) * share;
+    tile.rescale[q] = V::FirstLane(step.rescale);
+    all.total[at] = __builtin_fmaf(all.total[at], tile.rescale[q], SumOf(score) * share);
+    all.largest[at] = V::FirstLane(step.now);
   }
 
   template <int kQueries>
@@ -172,9 +212,11 @@ struct Int8Attention {
 
   // With a query a lane.
 
-  /// Scores of kKeys keys for a group of queries. `keys`: the first quad of the first of them.
-  static void DotQueries(const uint32_t (*query)[kLanes], Floats factor, int64_t quads, const std::byte* keys,
-                         int64_t stride, const int32_t* start, const float* scales, float (*score)[kLanes]) {
+  /// Scores of kKeys keys for a group of queries, in units of these queries' factors, and their maxima.
+  /// `keys`: the first quad of the first of them.
+  static void DotQueries(const uint32_t (*query)[kLanes], int64_t quads, const std::byte* keys,
+                         int64_t stride, const int32_t* start, const float* scales, float (*score)[kLanes],
+                         Floats (&most)[kMaxima]) {
     Words sum[kKeys];
     for (int k = 0; k < kKeys; ++k) sum[k] = V::SetWord(static_cast<uint32_t>(start[k]));
     for (int64_t quad = 0; quad < quads; ++quad, keys += stride) {
@@ -182,7 +224,9 @@ struct Int8Attention {
       for (int k = 0; k < kKeys; ++k) sum[k] = V::DotQuadsAt(sum[k], numbers, keys + k * 4);
     }
     for (int k = 0; k < kKeys; ++k) {
-      V::Store(score[k], V::Mul(V::Mul(V::ToFloats(sum[k]), factor), V::Set(scales[k])));
+      const Floats product = V::Mul(V::ToFloats(sum[k]), V::Set(scales[k]));
+      V::Store(score[k], product);
+      most[k % kMaxima] = V::Max(product, most[k % kMaxima]);
     }
   }
 
@@ -191,66 +235,56 @@ struct Int8Attention {
                          AttentionTile& all, KeyTile& tile, int q, Weights& weights) {
     const int first = tile.index[q];
     alignas(64) float score[kTileKeys][kLanes];
-    const Floats factor = V::Load(queries.factor + first);
-    for (int k = 0; k < kTileKeys; k += kKeys) {
-      DotQueries(queries.turned[first / kLanes], factor, task.head_dim / 4, KeysOf(task, tile) + k * 4,
-                 task.block_tokens * 4, scales.start + k, scales.keys + k, score + k);
-    }
-    const Floats most = LargestOf(score);
-    const Floats largest = V::Load(all.largest + first);
-    const Floats now = V::Max(most, largest);
-    const Floats base = V::Max(now, V::Set(-__FLT_MAX__));
-    const Floats heaviest = Exponentiate(base, scales.values, score);
-    const Floats bytes = V::Div(V::Set(255.0f), heaviest);
-    for (int quad = 0; quad < kKeyQuads; ++quad) {
-      Words joined = V::SetWord(0);
-      for (int i = 3; i >= 0; --i) {
-        const int k = quad * 4 + i;
-        const Floats scaled = V::Mul(V::Load(score[k]), V::Set(scales.values[k]));
-        joined = V::AppendByte(joined, ByteOf(scaled, bytes));
-      }
-      V::StoreWords(weights.quads[quad] + q, joined);
-    }
-    V::Store(weights.unit + q, V::Mul(heaviest, V::Set(1.0f / 255.0f)));
-    const Floats rescale = Exp2Of<V>(V::Sub(largest, base));
-    V::Store(tile.rescale + q, rescale);
-    V::Store(all.total + first, V::Fma(V::Load(all.total + first), rescale, Tiles::SumOverKeys(score)));
-    V::Store(all.largest + first, now);
-  }
-
-  /// Four maxima, so that a comparison does not wait for the one before.
-  static constexpr int kMaxima = 4;
-  static Floats LargestOf(const Floats (&most)[kMaxima]) {
-    return V::Max(V::Max(most[0], most[1]), V::Max(most[2], most[3]));
-  }
-
-  static Floats LargestOf(const float (*score)[kLanes]) {
     Floats most[kMaxima];
     for (Floats& each : most) each = V::Set(-__builtin_inff());
-    for (int k = 0; k < kTileKeys; k += kMaxima) {
-      for (int i = 0; i < kMaxima; ++i) most[i] = V::Max(V::Load(score[k + i]), most[i]);
+    for (int k = 0; k < kTileKeys; k += kKeys) {
+      DotQueries(queries.turned[first / kLanes], task.head_dim / 4, KeysOf(task, tile) + k * 4,
+                 task.block_tokens * 4, scales.start + k, scales.keys + k, score + k, most);
     }
-    return LargestOf(most);
+    const Floats factor = V::Load(queries.factor + first);
+    const Floats here = V::Mul(V::Max(V::Max(most[0], most[1]), V::Max(most[2], most[3])), factor);
+    const Step step = StepOf(here, V::Load(all.largest + first));
+    const Quad sum = WeighQuads<1>(score, factor, step.lift, scales.bytes, weights.quads, q, 0);
+    const Floats total = V::Add(V::Add(sum.key[0], sum.key[2]), V::Add(sum.key[1], sum.key[3]));
+    V::Store(weights.unit + q, V::Mul(V::Set(scales.largest * (1.0f / 255.0f)), step.share));
+    V::Store(tile.rescale + q, step.rescale);
+    V::Store(all.total + first, V::Fma(V::Load(all.total + first), step.rescale, V::Mul(total, step.share)));
+    V::Store(all.largest + first, step.now);
   }
 
-  /// Turns scores into weights; returns the largest product of one and its value's scale.
-  static Floats Exponentiate(Floats base, const float* scales, float (*score)[kLanes]) {
-    Floats heaviest[kMaxima];
-    for (Floats& each : heaviest) each = V::Set(kLightest);
-    for (int k = 0; k < kTileKeys; k += kMaxima) {
-      for (int i = 0; i < kMaxima; ++i) {
-        const Floats e = Exp2Of<V>(V::Sub(V::Load(score[k + i]), base));
-        V::Store(score[k + i], e);
-        heaviest[i] = V::Max(V::Mul(e, V::Set(scales[k + i])), heaviest[i]);
+  /// Weights of four keys, or sums of such.
+  struct Quad {
+    Floats key[4];
+  };
+
+  /// Rounds and stores the weights of every kApart-th quad of keys from `quad` on, and sums them in the tree
+  /// of SumOf: keys 16 apart, 8 apart, and so on.
+  template <int kApart>
+  static __attribute__((always_inline)) Quad WeighQuads(const float (*score)[kLanes], Floats factor,
+                                                        Floats lift, const float* bytes,
+                                                        uint32_t (*quads)[kTileQueries], int q, int quad) {
+    Quad out;
+    if constexpr (kApart < kKeyQuads) {
+      const Quad a = WeighQuads<2 * kApart>(score, factor, lift, bytes, quads, q, quad);
+      const Quad b = WeighQuads<2 * kApart>(score, factor, lift, bytes, quads, q, quad + kApart);
+      for (int i = 0; i < 4; ++i) out.key[i] = V::AddNow(a.key[i], b.key[i]);
+    } else {
+      Words byte[4];
+      for (int i = 0; i < 4; ++i) {
+        const int k = quad * 4 + i;
+        out.key[i] = Exp2Of<V>(V::Fma(V::Load(score[k]), factor, lift));
+        byte[i] = ByteOf(out.key[i], V::Set(bytes[k]));
       }
+      V::StoreWords(quads[quad] + q, V::JoinBytes(byte[0], byte[1], byte[2], byte[3]));
     }
-    return LargestOf(heaviest);
+    return out;
   }
 
   static void WeighAll(const AttentionTask& task, const Queries& queries, AttentionTile& all, KeyTile& tile,
                        Weights& weights) {
     constexpr int kSome = V::kScoreQueries;
-    const Scales scales = ScalesOf(task, tile);
+    Scales scales;
+    FindScales(task, tile, scales);
     for (int q = 0; q < tile.active;) {
       if constexpr (kQueryLanes) {
         if (Tiles::WholeGroup(tile, q)) {
@@ -378,7 +412,7 @@ struct Int8Attention {
   }
 
  private:
-  /// Products of weights and scales that are all below it count as nothing.
+  /// Values whose scales are all below it count as zeros.
   static constexpr float kLightest = 0x1p-100f;
   static constexpr float kLog2OfE = 0x1.715476p+0f;
   static constexpr float kOnes = 0x1.8p23f;
