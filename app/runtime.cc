@@ -95,7 +95,7 @@ platform::ModuleContext Runtime::Context() {
           .actors = shared_->actors.get(),
           .channels = *shared_->channels,
           .metrics = shared_->metrics,
-          .state = shared_->state.get(),
+          .state = nullptr,
           .data_dir = config_.data_dir,
           .model = model_,
           .phases = phases_};
@@ -103,13 +103,16 @@ platform::ModuleContext Runtime::Context() {
 
 Runtime::MadeModule Runtime::MakeModule(std::string_view service) {
   if (!Needs(process_, service)) return std::unique_ptr<platform::ServiceModule>();
-  const auto context = Context();
+  auto context = Context();
   if (service == "tokenizer") return tokenizer::MakeTokenizerModule(context);
   if (service == "decoder")
     return decoder::MakeDecoderModule(context, shared_->local_experts, NewEnginePool(config_));
   if (service == "retriever") return retriever::MakeRetrieverModule(context);
   if (service == "feedback") return feedback::MakeFeedbackModule(context);
-  if (service == "router") return router::MakeRouterModule(context);
+  if (service == "router") {
+    context.state = shared_->state.get();  // Made last: for the others the store may be opening yet.
+    return router::MakeRouterModule(context);
+  }
   CONCLAVE_ASSIGN_OR_RETURN(experts::ExpertsModule experts,
                             experts::MakeExpertsModule(context, NewEnginePool(config_)));
   if (experts.complete) shared_->local_experts = experts.shard;

@@ -36,7 +36,7 @@ struct ModuleContext {
   /// In-process channels work from ServiceModule::Start on, not in Make...Module.
   ChannelRegistry& channels;
   Metrics& metrics;
-  /// Null where neither the router runs nor the state is kept in Redis.
+  /// The router's; null for the others, which are made while it opens.
   StateStore* state;
   /// The module's own folders go below this: data_dir / "feedback".
   std::filesystem::path data_dir;
