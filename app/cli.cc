@@ -38,8 +38,14 @@ void CommonFlags::AddModel(CLI::App& command) {
 }
 
 void CommonFlags::AddConnect(CLI::App& command) {
-  command.add_option("--connect", connect, "Use a running server, for example 127.0.0.1:7400 or unix:PATH")
-      ->check(NotEmpty());
+  CLI::Option* option =
+      command
+          .add_option("--connect", connect, "Use a running server, for example 127.0.0.1:7400 or unix:PATH")
+          ->check(NotEmpty());
+  // The server has its own.
+  for (const char* name : {"--model", "--threads", "--kv-type"}) {
+    if (CLI::Option* other = command.get_option_no_throw(name)) option->excludes(other);
+  }
 }
 
 void CommonFlags::AddJson(CLI::App& command) {

@@ -26,7 +26,7 @@ struct CommonFlags {
 
   /// Adds the flags that apply to a command.
   void AddModel(CLI::App& command);
-  void AddConnect(CLI::App& command);
+  void AddConnect(CLI::App& command);  ///< after AddModel, whose flags it excludes
   void AddJson(CLI::App& command);
 
   /// What these flags say in place of the configuration.

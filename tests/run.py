@@ -37,6 +37,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--fuzz-runs", type=int, help="inputs each fuzz program tries (default: its own)")
     parser.add_argument("--list", action="store_true", help="print the suites that would run, and stop")
     arguments = parser.parse_args()
+    for name in arguments.only:
+        if not suites.may_exist(name):
+            parser.error(f"there is no suite '{name}'")
     if arguments.sanitizer is None:
         arguments.sanitizer = suites.named_sanitizer(arguments.only) or "asan"
     return arguments

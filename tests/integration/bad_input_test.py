@@ -207,6 +207,9 @@ def test_flags_that_would_have_no_effect(conclave):
                       ["rate", "x", "--token", "y", "--vote", "good", "--other", "z", "--other-token", "w"],
                       ["rate", "x", "--token", "y", "--vote", "better"],
                       ["generate", "--connect", "", "--prompt", "Hi"],
+                      ["generate", "--connect", "127.0.0.1:1", "--model", "other", "--prompt", "Hi"],
+                      ["chat", "--connect", "127.0.0.1:1", "--kv-type", "int8", "Hi"],
+                      ["bench", "load", "--connect", "127.0.0.1:1", "--threads", "1"],
                       ["serve", "--listen", ""]):
         done = conclave(*arguments)
         assert done.returncode == 2 and done.stderr, arguments
@@ -304,3 +307,14 @@ def test_a_data_folder_that_another_process_uses(start_server, conclave, home):
     one_line(second, 1, str(home.path / "data"), str(server.process.pid))
     one_line(conclave("search", "wombat", "--collection", "c"), 1, str(server.process.pid), "--connect")
     assert server.stop() == 0
+
+
+def test_a_score_of_damaged_weights_is_none(conclave, model_path, tmp_path):
+    broken = tmp_path / "broken.gguf"
+    data = bytearray(model_path.read_bytes())
+    middle = len(data) // 2
+    data[middle:middle + (1 << 20)] = b"\xff" * (1 << 20)
+    broken.write_bytes(data)
+    text = tmp_path / "text.txt"
+    text.write_text("The owl flies at night. " * 100)
+    one_line(conclave("score", "--model", str(broken), "--file", str(text)), 1, "damaged")

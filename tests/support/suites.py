@@ -49,6 +49,18 @@ class Selection:
         return not self.only or any(suite_name == only or suite_name.startswith(only + "/") for only in self.only)
 
 
+def may_exist(name: str) -> bool:
+    """Whether a suite can have this name, or names that begin with it, once it is built."""
+    kind, _, layer = name.partition("/")
+    if kind in PYTEST_FOLDERS:
+        return not layer
+    if kind == "fuzz":
+        return True
+    if kind not in ("unit", *SANITIZERS):
+        return False
+    return not layer or (TESTS / "unit" / layer).is_dir() or (kind in SANITIZERS and layer in ("fuzz", "integration"))
+
+
 def named_sanitizer(only: list[str]) -> str | None:
     """The first sanitizer among these names of suites."""
     return next((name.split("/")[0] for name in only if name.split("/")[0] in SANITIZERS), None)
