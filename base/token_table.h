@@ -11,10 +11,9 @@ namespace conclave {
 /// thread, then any thread may read.
 class TokenTable {
  public:
-  void Reserve(size_t tokens, size_t bytes) {
+  void Reserve(size_t tokens) {
     ends_.reserve(tokens);
     special_.reserve(tokens);
-    bytes_.reserve(bytes);
   }
 
   /// The next token: its bytes in a text, which need not be whole characters, and whether it has no place in

@@ -1,6 +1,7 @@
 #include "engine/model/language_model.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <numeric>
 #include <utility>
@@ -81,6 +82,9 @@ Result<TextScore> ScoreText(LanguageModel& model, std::span<const int32_t> token
           score.nll_sum += LogSumExp(logits) - logits[part[position + 1]];
           ++score.scored_tokens;
         }));
+  }
+  if (!std::isfinite(score.nll_sum)) {
+    return Internal("the model's numbers are not finite; its weights are damaged");
   }
   return score;
 }

@@ -74,7 +74,7 @@ struct TextScore {
 /// Cuts `tokens` into windows of `window` tokens (a shorter rest is left out) and scores the second half of
 /// each, as llama-perplexity does: token i + 1 from the logits at i, for i from window / 2 to window - 2.
 /// `progress(done, total)` is called after each window. Errors: INVALID_ARGUMENT (fewer tokens than one
-/// window; window under 4 or over the context).
+/// window; window under 4 or over the context), INTERNAL (a score that is not finite).
 Result<TextScore> ScoreText(LanguageModel& model, std::span<const int32_t> tokens, int64_t window,
                             const std::function<void(int64_t done, int64_t total)>& progress);
 

@@ -99,7 +99,7 @@ std::optional<int32_t> Vocabulary::Find(std::string_view spelling) const {
 
 void Vocabulary::DecodeTokens() {
   auto table = std::make_shared<TokenTable>();
-  table->Reserve(tokens_.size(), 0);
+  table->Reserve(tokens_.size());
   for (int32_t id = 0; id < size(); ++id) {
     const bool spelled = types_[id] != TokenType::kControl && types_[id] != TokenType::kUserDefined;
     const std::optional<std::string> bytes = spelled ? UnspellBytes(tokens_[id]) : std::nullopt;

@@ -58,7 +58,7 @@ def may_exist(name: str) -> bool:
         return True
     if kind not in ("unit", *SANITIZERS):
         return False
-    return not layer or (TESTS / "unit" / layer).is_dir() or (kind in SANITIZERS and layer in ("fuzz", "integration"))
+    return not layer or (TESTS / "unit" / layer).is_dir() or (kind in SANITIZERS and layer == "integration")
 
 
 def named_sanitizer(only: list[str]) -> str | None:
