@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "app/bench_report.h"
-#include "engine/sampling/arg_max.h"
 
 namespace conclave::app {
 namespace {
@@ -24,7 +23,7 @@ Status RunStep(engine::LanguageModel& model, const std::vector<engine::SequenceS
   CONCLAVE_RETURN_IF_ERROR(model.Forward(steps, logits.data()));
   for (size_t i = 0; i < sampled.size(); ++i) {
     const std::span<const float> row(logits.data() + i * vocabulary, vocabulary);
-    sampled[i]->last = std::max(0, engine::ArgMax(row));
+    CONCLAVE_ASSIGN_OR_RETURN(sampled[i]->last, LikeliestToken(row));
   }
   return Status::Ok();
 }

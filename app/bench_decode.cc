@@ -2,12 +2,9 @@
 // weight stream, measured before each run: a token needs every weight once, through the same kernels and
 // regions.
 
-#include <algorithm>
-
 #include "app/bench_report.h"
 #include "engine/roofline/machine_limits.h"
 #include "engine/roofline/rates.h"
-#include "engine/sampling/arg_max.h"
 
 namespace conclave::app {
 namespace {
@@ -34,7 +31,7 @@ Result<DecodeRates> MeasureDecode(engine::LanguageModel& model, const DecodeFlag
   rates.prompt_tokens_per_s = static_cast<double>(flags.prompt) / SecondsSince(start);
   start = BenchClock::now();
   for (int64_t i = 0; i < flags.tokens; ++i) {
-    const int32_t token = std::max(0, engine::ArgMax(logits));
+    CONCLAVE_ASSIGN_OR_RETURN(const int32_t token, LikeliestToken(logits));
     step.tokens = {&token, 1};
     CONCLAVE_RETURN_IF_ERROR(model.Forward({&step, 1}, logits.data()));
   }

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <iostream>
 
+#include "app/bench_text.h"
 #include "app/engine_pool.h"
 #include "app/json_line.h"
+#include "engine/sampling/arg_max.h"
 #include "services/decoder/kv_format.h"
 
 namespace conclave::app {
@@ -42,12 +44,18 @@ void PrintFigure(const BenchFigure& figure, bool json) {
                         {"details", figure.details}}));
     return;
   }
-  std::cout << figure.name << ": " << figure.value << " " << figure.unit;
-  if (figure.limit.has_value()) {
-    std::cout << ", " << 100.0 * figure.value / *figure.limit << "% of the " << *figure.limit
-              << " that this machine allows";
+  std::cout << figure.name << ": " << ShortNumber(figure.value) << " " << figure.unit;
+  if (figure.limit.has_value() && *figure.limit != 1.0) {  // A share of one is its own.
+    std::cout << ", " << ShortNumber(100.0 * figure.value / *figure.limit) << "% of the "
+              << ShortNumber(*figure.limit) << " that this machine allows";
   }
-  std::cout << std::endl;
+  std::cout << "\n" << DetailLines(figure.details) << std::flush;
+}
+
+Result<int32_t> LikeliestToken(std::span<const float> logits) {
+  const int32_t token = engine::ArgMax(logits);
+  if (token < 0) return Internal("the model's numbers are not finite; its weights are damaged");
+  return token;
 }
 
 double SecondsSince(BenchClock::time_point start) {

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -36,9 +37,13 @@ struct BenchFigure {
   nlohmann::json details;
 };
 
-/// A line of JSON with the keys name, value, unit, limit, share_of_limit and details, or a sentence. Without
-/// a limit, limit and share_of_limit are null.
+/// A line of JSON with the keys name, value, unit, limit, share_of_limit and details, or a sentence and a
+/// line for each detail. Without a limit, limit and share_of_limit are null.
 void PrintFigure(const BenchFigure& figure, bool json);
+
+/// The token that a greedy bench goes on with. Errors: INTERNAL (no logit is a number: damaged weights would
+/// give a figure for work that no model does).
+Result<int32_t> LikeliestToken(std::span<const float> logits);
 
 inline constexpr double kMilli = 1000.0;
 using BenchClock = std::chrono::steady_clock;

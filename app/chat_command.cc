@@ -47,11 +47,32 @@ void PrintSources(const Answer& answer) {
 
 void PrintText(const std::string& text) { std::cout << Printable(text) << std::flush; }
 
-Status AnswerOnce(const ChatFlags& flags, ChatSession& session, Interrupts& interrupts,
-                  const std::string& prompt) {
+/// What a conversation is made of.
+struct Conversation {
+  const ChatFlags& flags;
+  const Connection& connection;
+  ChatSession& session;
+  Interrupts& interrupts;
+};
+
+/// The answer, its text printed as it comes. What was printed of one that fails has a line of its own.
+Result<Answer> Ask(const Conversation& with, const std::string& prompt) {
+  const bool json = with.flags.common.json;
+  bool printed = false;
+  const OnText print = [&printed](const std::string& text) {
+    PrintText(text);
+    printed = true;
+  };
+  auto answer = with.session.Say(prompt, json ? OnText() : print, with.interrupts);
+  if (answer.ok()) return answer;
+  if (printed || (!json && answer.status().code() == StatusCode::kCancelled)) std::cout << std::endl;
+  return with.connection.Explain(answer.status());
+}
+
+Status AnswerOnce(const Conversation& with, const std::string& prompt) {
+  const auto& [flags, connection, session, interrupts] = with;
   const bool json = flags.common.json;
-  CONCLAVE_ASSIGN_OR_RETURN(const Answer answer,
-                            session.Say(prompt, json ? OnText() : PrintText, interrupts));
+  CONCLAVE_ASSIGN_OR_RETURN(const Answer answer, Ask(with, prompt));
   if (session.forgotten_turns() > 0) {
     std::cerr << "\n(the conversation outgrew the model's context; its oldest turns were forgotten: "
               << session.forgotten_turns() << ")\n";
@@ -108,8 +129,7 @@ bool RunSlashCommand(ChatSession& session, const std::string& line) {
 
 /// From a terminal, a conversation ends well whatever was said; a script learns of the last answer that
 /// failed.
-Status Converse(const ChatFlags& flags, ChatSession& session, Interrupts& interrupts,
-                const std::string& history) {
+Status Converse(const Conversation& with, const std::string& history) {
   const bool terminal = isatty(STDIN_FILENO) != 0;
   if (terminal) std::cout << "Talk to the model. /help lists the commands.\n";
   LineEditor editor("> ", history);
@@ -119,12 +139,12 @@ Status Converse(const ChatFlags& flags, ChatSession& session, Interrupts& interr
     if (input.event == LineEditor::Event::kEnd) return failed;
     if (input.event == LineEditor::Event::kInterrupted || input.line.empty()) continue;
     if (input.line.front() == '/') {
-      if (!RunSlashCommand(session, input.line)) return failed;
+      if (!RunSlashCommand(with.session, input.line)) return failed;
       continue;
     }
-    const Status status = AnswerOnce(flags, session, interrupts, input.line);
+    const Status status = AnswerOnce(with, input.line);
     if (status.code() == StatusCode::kCancelled) {
-      std::cout << "\n(stopped)\n";
+      std::cout << "(stopped)\n";
     } else if (!status.ok()) {
       std::cout << std::flush;
       if (terminal) {
@@ -148,11 +168,11 @@ Status Chat(const ChatFlags& flags) {
                                               .system = flags.system,
                                               .collection = flags.collection,
                                               .top_n = flags.top_n});
-  if (flags.words.empty())
-    return Converse(flags, session, interrupts, (config.home / "chat_history").string());
+  const Conversation with{flags, *connection, session, interrupts};
+  if (flags.words.empty()) return Converse(with, (config.home / "chat_history").string());
   std::string prompt;
   for (const std::string& word : flags.words) prompt += (prompt.empty() ? "" : " ") + word;
-  return AnswerOnce(flags, session, interrupts, prompt);
+  return AnswerOnce(with, prompt);
 }
 
 }  // namespace
@@ -167,8 +187,11 @@ void AddChatCommand(CLI::App& program, CommandRunner& chosen) {
   flags->sampling.Add(*command);
   command->add_option("--system", flags->system, "A system message; \"\" leaves it to the model's template")
       ->capture_default_str();
-  command->add_option("--collection", flags->collection, "Answer from the passages found in this collection");
-  command->add_option("--top-n", flags->top_n, "How many passages (default 3)")->check(WholeNumber(0, 20));
+  auto* collection = command->add_option("--collection", flags->collection,
+                                         "Answer from the passages found in this collection");
+  command->add_option("--top-n", flags->top_n, "How many passages (default 3)")
+      ->check(WholeNumber(0, 20))
+      ->needs(collection);
   command->footer(
       "Examples:\n  conclave chat \"What is the capital of France?\"\n  conclave chat --collection notes");
   command->callback([flags, &chosen] {

@@ -11,6 +11,8 @@ namespace {
 /// The router takes 1,024 messages.
 constexpr size_t kMostTurns = 500;
 
+constexpr char kNoAnswerYet[] = "there is no answer to rate yet";
+
 v1::ChatMessage Message(v1::Role role, const std::string& content) {
   v1::ChatMessage message;
   message.set_role(role);
@@ -23,12 +25,14 @@ v1::ChatMessage Message(v1::Role role, const std::string& content) {
 ChatSession::ChatSession(std::shared_ptr<grpc::Channel> channel, Options options)
     : options_(std::move(options)),
       router_(v1::RouterService::NewStub(channel)),
-      feedback_(v1::FeedbackService::NewStub(channel)) {}
+      feedback_(v1::FeedbackService::NewStub(channel)),
+      why_unratable_(kNoAnswerYet) {}
 
 void ChatSession::Reset() {
   turns_.clear();
   last_response_id_.clear();
   last_vote_token_.clear();
+  why_unratable_ = kNoAnswerYet;
 }
 
 Result<Answer> ChatSession::Say(const std::string& text, const OnText& on_text, Interrupts& interrupts) {
@@ -40,7 +44,11 @@ Result<Answer> ChatSession::Say(const std::string& text, const OnText& on_text, 
   while (answer.status().code() == StatusCode::kOutOfRange && left_out < turns) {
     answer = Ask(text, ++left_out, on_text, interrupts);
   }
-  if (!answer.ok()) return answer;
+  if (!answer.ok()) {
+    last_vote_token_.clear();
+    why_unratable_ = "the last answer was not finished, so that it cannot be rated";
+    return answer;
+  }
   turns_.erase(turns_.begin(), turns_.begin() + static_cast<std::ptrdiff_t>(left_out));
   forgotten_turns_ = left_out;
   turns_.push_back({.question = text, .answer = answer->text});
@@ -71,8 +79,7 @@ Result<Answer> ChatSession::Ask(const std::string& text, size_t left_out, const 
 }
 
 Result<std::string> ChatSession::RateLast(bool good) {
-  if (last_vote_token_.empty())
-    return FailedPrecondition("there is no answer to rate yet, or it was rated already");
+  if (last_vote_token_.empty()) return FailedPrecondition(why_unratable_);
   v1::RateRequest request;
   request.set_response_id(last_response_id_);
   request.set_vote_token(last_vote_token_);
@@ -82,6 +89,7 @@ Result<std::string> ChatSession::RateLast(bool good) {
   const grpc::Status status = feedback_->Rate(&context, request, &response);
   if (!status.ok()) return platform::FromGrpcStatus(status, &context);
   last_vote_token_.clear();
+  why_unratable_ = "the last answer was rated already";
   return response.rating_id();
 }
 

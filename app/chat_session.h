@@ -53,6 +53,7 @@ class ChatSession {
   size_t forgotten_turns_ = 0;
   std::string last_response_id_;
   std::string last_vote_token_;
+  std::string why_unratable_;  ///< while there is no vote token
 };
 
 }  // namespace conclave::app

@@ -12,6 +12,8 @@
 namespace conclave::app {
 namespace {
 
+constexpr std::chrono::milliseconds kStateDelay{100};
+
 /// One process with only these services and no sockets.
 platform::Config Narrow(platform::Config config, std::vector<std::string> services) {
   platform::ProcessConfig process{.name = "local", .services = std::move(services)};
@@ -54,7 +56,16 @@ Result<std::unique_ptr<Connection>> Connection::Open(const CommonFlags& flags, S
       connection->channel_,
       platform::OpenChannel(flags.connect, config.tls, static_cast<size_t>(config.limits.message_bytes)));
   CONCLAVE_RETURN_IF_ERROR(WaitUntilConnected(*connection->channel_, flags.connect));
+  connection->address_ = flags.connect;
   return connection;
+}
+
+Status Connection::Explain(const Status& status) const {
+  if (status.code() != StatusCode::kUnavailable || address_.empty()) return status;
+  // A call may learn of a broken connection before its channel does.
+  const bool lost =
+      channel_->WaitForStateChange(GRPC_CHANNEL_READY, std::chrono::system_clock::now() + kStateDelay);
+  return lost ? Unavailable("the server at " + address_ + " is gone") : status;
 }
 
 Result<std::unique_ptr<Connection>> Connection::Start(platform::Config config, Services services) {

@@ -31,9 +31,14 @@ class Connection {
 
   std::shared_ptr<grpc::Channel> channel() const { return channel_; }
 
+  /// `status` of a call over this connection; when the server of --connect is gone, that is said instead of
+  /// what the transport says about it.
+  Status Explain(const Status& status) const;
+
  private:
   Connection() = default;
 
+  std::string address_;  ///< of --connect, or empty
   // The channel goes before the services, and these before their folder.
   std::unique_ptr<TemporaryFolder> temporary_folder_;
   std::unique_ptr<Runtime> runtime_;

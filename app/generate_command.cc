@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <iostream>
-#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -15,6 +14,7 @@
 #include "app/sampling_flags.h"
 #include "app/token_list.h"
 #include "base/utf8.h"
+#include "services/router/limits.h"
 
 namespace conclave::app {
 namespace {
@@ -58,6 +58,9 @@ nlohmann::json ToJson(const Answer& answer, bool with_logprobs) {
       {"time_to_first_token_ms", answer.finished.time_to_first_token_ms()},
       {"seed", answer.finished.seed()},
   };
+  object["response_id"] = answer.started.response_id();
+  object["vote_token"] = answer.finished.vote_token();
+  object["cached_prompt_tokens"] = answer.finished.usage().cached_prompt_tokens();
   if (answer.finished.has_beam_score()) object["score"] = answer.finished.beam_score();
   if (with_logprobs) object["logprobs"] = LogprobsJson(answer);
   return object;
@@ -78,10 +81,7 @@ nlohmann::json ToJson(const std::vector<Answer>& answers, bool with_logprobs) {
       list.push_back({{"error", answer.error.ToString()}});
       continue;
     }
-    nlohmann::json& entry = list.emplace_back(ToJson(answer, with_logprobs));
-    entry["response_id"] = answer.started.response_id();
-    entry["vote_token"] = answer.finished.vote_token();
-    entry["cached_prompt_tokens"] = answer.finished.usage().cached_prompt_tokens();
+    list.push_back(ToJson(answer, with_logprobs));
   }
   return {{"answers", std::move(list)}};
 }
@@ -110,12 +110,16 @@ void Print(const std::vector<Answer>& answers, const GenerateFlags& flags) {
   }
 }
 
-Result<std::vector<Answer>> Ask(const GenerateFlags& flags, Connection& connection) {
+/// `printed`: whether some of the answer's text was.
+Result<std::vector<Answer>> Ask(const GenerateFlags& flags, Connection& connection, bool& printed) {
   const auto router = v1::RouterService::NewStub(connection.channel());
   grpc::ClientContext context;
   OnText on_text;
   if (!flags.common.json && flags.answers == 1)
-    on_text = [](const std::string& text) { std::cout << text << std::flush; };
+    on_text = [&printed](const std::string& text) {
+      std::cout << text << std::flush;
+      printed = true;
+    };
   if (!flags.raw && flags.prompt_token_ids.empty()) {
     v1::ChatRequest request;
     if (!flags.system.empty()) {
@@ -147,7 +151,13 @@ Status Generate(const GenerateFlags& flags) {
   }
   CONCLAVE_ASSIGN_OR_RETURN(const auto connection,
                             Connection::Open(flags.common, Connection::Services::kGeneration));
-  CONCLAVE_ASSIGN_OR_RETURN(const std::vector<Answer> answers, Ask(flags, *connection));
+  bool printed = false;
+  const Result<std::vector<Answer>> asked = Ask(flags, *connection, printed);
+  if (!asked.ok()) {
+    if (printed) std::cout << std::endl;
+    return connection->Explain(asked.status());
+  }
+  const std::vector<Answer>& answers = *asked;
   Print(answers, flags);
   const auto failed = std::ranges::find_if(answers, [](const Answer& answer) { return !answer.error.ok(); });
   if (failed == answers.end()) return Status::Ok();
@@ -173,10 +183,10 @@ void AddGenerateCommand(CLI::App& program, CommandRunner& chosen) {
   command
       ->add_option("--answers", flags->answers,
                    "How many answers, at most 16 (default 1): each takes the seed after the one before")
-      ->check(WholeNumber(1, std::numeric_limits<uint32_t>::max()));
+      ->check(WholeNumber(1, router::kMostAnswers));
   auto* beams = command->add_option(
       "--beams", flags->beams, "Search with this many beams, at most 16, and give the best answers found");
-  beams->check(WholeNumber(1, std::numeric_limits<uint32_t>::max()));
+  beams->check(WholeNumber(1, router::kMostBeams));
   command
       ->add_option("--length-penalty", flags->length_penalty,
                    "With --beams: a score is divided by the length to this power (default 1)")

@@ -9,8 +9,10 @@
 #include "app/model_source.h"
 #include "app/thread_room.h"
 #include "engine/parallel/thread_pool.h"
+#include "platform/config/address.h"
 #include "platform/log/log.h"
 #include "platform/metrics/http_server.h"
+#include "platform/rpc/listening.h"
 #include "platform/state/open_state_store.h"
 #include "services/decoder/decoder_module.h"
 #include "services/experts/experts_module.h"
@@ -31,6 +33,17 @@ bool Needs(const platform::ProcessConfig& process, std::string_view service) {
 /// The services that read the model's files.
 bool NeedsModel(const platform::ProcessConfig& process) {
   return Needs(process, "tokenizer") || Needs(process, "experts") || Needs(process, "decoder");
+}
+
+/// That a port is taken is said before weights are packed, not after.
+Status CheckAddresses(const platform::ProcessConfig& process) {
+  for (const std::string& text : {process.listen, process.http}) {
+    if (text.empty()) continue;
+    CONCLAVE_ASSIGN_OR_RETURN(const platform::Address address, platform::ParseAddress(text));
+    if (address.kind != platform::Address::Kind::kTcp) continue;
+    CONCLAVE_RETURN_IF_ERROR(platform::WhyNotListen(address));
+  }
+  return Status::Ok();
 }
 
 Status CheckRoom(const platform::Config& config, platform::StartPhases* phases) {
@@ -58,6 +71,7 @@ Runtime::Runtime(const platform::Config& config, const platform::ProcessConfig& 
 Result<std::unique_ptr<Runtime>> Runtime::Start(const platform::Config& config, const std::string& process,
                                                 bool listen, platform::StartPhases* phases) {
   CONCLAVE_ASSIGN_OR_RETURN(const platform::ProcessConfig* found, config.ProcessNamed(process));
+  if (listen) CONCLAVE_RETURN_IF_ERROR(CheckAddresses(*found));
   CONCLAVE_RETURN_IF_ERROR(CheckRoom(config, phases));
   std::unique_ptr<Runtime> runtime(new Runtime(config, *found, phases));
   CONCLAVE_RETURN_IF_ERROR(runtime->OpenShared());

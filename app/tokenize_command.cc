@@ -31,18 +31,21 @@ void PrintTokens(const TokenizeFlags& flags, const std::vector<int32_t>& tokens)
   std::cout << "\n" << tokens.size() << " tokens" << std::endl;
 }
 
-Status Tokenize(const TokenizeFlags& flags, bool from_text) {
+/// Where the input comes from.
+enum class Source { kText, kFile, kTokens };
+
+Status Tokenize(const TokenizeFlags& flags, Source from) {
   CONCLAVE_ASSIGN_OR_RETURN(const platform::Config config, flags.common.LoadConfig());
   CONCLAVE_ASSIGN_OR_RETURN(const platform::ModelSource source, FindModel(config));
   CONCLAVE_ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::LoadModelTokenizer(source.path));
-  if (!flags.decode.empty()) {
+  if (from == Source::kTokens) {
     CONCLAVE_ASSIGN_OR_RETURN(const auto tokens, ParseTokenList(flags.decode));
     CONCLAVE_ASSIGN_OR_RETURN(const std::string text, tokenizer->Decode(tokens, true));
     PrintLine(flags.common.json ? JsonLine({{"text", text}}) : text);
     return Status::Ok();
   }
   std::string text = flags.text;
-  if (!from_text) {
+  if (from == Source::kFile) {
     CONCLAVE_ASSIGN_OR_RETURN(text, ReadWholeFile(flags.file));
   }
   CONCLAVE_ASSIGN_OR_RETURN(
@@ -69,12 +72,16 @@ void AddTokenizeCommand(CLI::App& program, CommandRunner& chosen) {
                     "Put the begin token in front where the model wants it");
   command->footer("Example: conclave tokenize --text \"Hello\" --json");
   command->callback([flags, command, &chosen] {
-    const bool from_text = command->count("--text") > 0;
-    if (!from_text && command->count("--file") + command->count("--decode") == 0) {
+    Source from = Source::kText;
+    if (command->count("--decode") > 0) {
+      from = Source::kTokens;
+    } else if (command->count("--file") > 0) {
+      from = Source::kFile;
+    } else if (command->count("--text") == 0) {
       throw CLI::RequiredError("--text, --file or --decode");
     }
-    chosen = [flags, from_text] {
-      const Status status = Tokenize(*flags, from_text);
+    chosen = [flags, from] {
+      const Status status = Tokenize(*flags, from);
       return status.ok() ? kExitOk : ReportFailure(status);
     };
   });

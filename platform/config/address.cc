@@ -7,7 +7,7 @@
 namespace conclave::platform {
 namespace {
 
-constexpr std::string_view kForms = "expected HOST:PORT, unix:PATH or inproc:NAME";
+constexpr std::string_view kForms = "expected HOST:PORT or unix:PATH";
 
 Status BadAddress(std::string_view text, std::string_view reason) {
   return InvalidArgument("address \"" + std::string(text) + "\": " + std::string(reason));

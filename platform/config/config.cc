@@ -25,6 +25,8 @@ Status ApplyVariables(const std::map<std::string, std::string>& environment, Con
     names.push_back(VariableOf(field.key));
     const auto variable = environment.find(names.back());
     if (variable == environment.end()) continue;
+    if (field.key == std::string_view("home") && variable->second.empty())
+      continue;  // As if it were not set.
     const Status status = field.set(config, variable->second);
     if (!status.ok()) return status.Annotate(names.back());
   }

@@ -36,6 +36,7 @@ Result<Forwards> Forwards::Make(platform::ChannelRegistry& channels) {
   Forwards forwards;
   CONCLAVE_ASSIGN_OR_RETURN(forwards.feedback_, MakeForward<FeedbackForward>(channels, "feedback"));
   CONCLAVE_ASSIGN_OR_RETURN(forwards.retriever_, MakeForward<RetrieverForward>(channels, "retriever"));
+  CONCLAVE_ASSIGN_OR_RETURN(forwards.tokenizer_, MakeForward<TokenizerForward>(channels, "tokenizer"));
   return forwards;
 }
 
@@ -43,11 +44,13 @@ std::vector<platform::NamedService> Forwards::services() const {
   std::vector<platform::NamedService> services;
   Add<v1::FeedbackService>(services, feedback_);
   Add<v1::RetrieverService>(services, retriever_);
+  Add<v1::TokenizerService>(services, tokenizer_);
   return services;
 }
 
 bool Forwards::idle() const {
-  return (feedback_ == nullptr || feedback_->idle()) && (retriever_ == nullptr || retriever_->idle());
+  const auto rests = [](const auto& forward) { return forward == nullptr || forward->idle(); };
+  return rests(feedback_) && rests(retriever_) && rests(tokenizer_);
 }
 
 }  // namespace conclave::router

@@ -8,6 +8,7 @@
 #include "platform/rpc/server.h"
 #include "services/router/feedback_forward.h"
 #include "services/router/retriever_forward.h"
+#include "services/router/tokenizer_forward.h"
 
 namespace conclave::router {
 
@@ -29,6 +30,7 @@ class Forwards {
  private:
   std::unique_ptr<FeedbackForward> feedback_;    // null: lives in this process
   std::unique_ptr<RetrieverForward> retriever_;  // the same
+  std::unique_ptr<TokenizerForward> tokenizer_;  // the same
 };
 
 }  // namespace conclave::router

@@ -370,6 +370,13 @@ def test_an_interrupted_build_ends_its_compilers(checkout):
     assert not (checkout.root / "build/.conclave/built").exists()
 
 
+def test_a_checkout_of_another_user_is_named(checkout):
+    (checkout.root / "build/.conclave/lock").mkdir(parents=True)  # as little for writing as a file that root owns
+    done = checkout.run("chat")
+    assert done.returncode == 1
+    assert [line for line in done.stderr.splitlines() if "another user" in line] == done.stderr.splitlines()
+
+
 def test_a_terminal_sees_a_bar(checkout):
     output = bytearray()
 

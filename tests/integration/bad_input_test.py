@@ -194,6 +194,14 @@ def test_numbers_that_are_not_plain(conclave):
         assert done.returncode == 2 and number in done.stderr
     done = conclave("generate", "--prompt", "Hi", "--max-tokens", "010")
     assert done.returncode == 2 and "010" in done.stderr
+    for flag in ("--answers", "--beams"):
+        for number in ("0", "17"):
+            done = conclave("generate", "--prompt", "Hi", flag, number)
+            assert done.returncode == 2 and f"'{number}'" in done.stderr
+
+
+def test_no_tokens_are_not_a_file(conclave):
+    one_line(conclave("tokenize", "--decode", ""), 1, "no token ids")
 
 
 def test_an_unknown_command_is_named(conclave):
@@ -210,6 +218,7 @@ def test_flags_that_would_have_no_effect(conclave):
                       ["generate", "--connect", "127.0.0.1:1", "--model", "other", "--prompt", "Hi"],
                       ["chat", "--connect", "127.0.0.1:1", "--kv-type", "int8", "Hi"],
                       ["bench", "load", "--connect", "127.0.0.1:1", "--threads", "1"],
+                      ["chat", "--top-n", "2", "Hi"],
                       ["serve", "--listen", ""]):
         done = conclave(*arguments)
         assert done.returncode == 2 and done.stderr, arguments
@@ -299,6 +308,8 @@ def test_a_port_in_use(conclave):
         port = str(taken.getsockname()[1])
         one_line(conclave("serve", "--listen", f"127.0.0.1:{port}", "--http", "127.0.0.1:0"), 1, port)
         one_line(conclave("serve", "--listen", "127.0.0.1:0", "--http", f"127.0.0.1:{port}"), 1, port)
+        # Before anything that takes time, such as reading a model.
+        one_line(conclave("serve", "--listen", f"127.0.0.1:{port}", "--model", "none-such"), 1, port)
 
 
 def test_a_data_folder_that_another_process_uses(start_server, conclave, home):
@@ -318,3 +329,5 @@ def test_a_score_of_damaged_weights_is_none(conclave, model_path, tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("The owl flies at night. " * 100)
     one_line(conclave("score", "--model", str(broken), "--file", str(text)), 1, "damaged")
+    for bench in ("decode", "batch"):
+        one_line(conclave("bench", bench, "--model", str(broken), "--tokens", "2", "--repeats", "1"), 1, "damaged")

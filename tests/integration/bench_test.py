@@ -1,6 +1,7 @@
 """Every bench prints one object whose figure stands beside the machine's own limit."""
 
 import json
+import re
 
 import pytest
 import yaml
@@ -27,6 +28,15 @@ def test_a_bench_reports_its_figure_beside_its_limit(conclave, name):
     assert figure["value"] > 0 and figure["limit"] > 0
     assert figure["share_of_limit"] == pytest.approx(figure["value"] / figure["limit"])
     assert details <= set(figure["details"])
+
+
+def test_a_bench_shows_people_what_it_measured(conclave):
+    result = conclave("bench", "machine", "--repeats", "1")
+    assert result.returncode == 0, result.stderr
+    first, *lines = result.stdout.splitlines()
+    assert re.fullmatch(r"machine: [\d.]{1,6} tokens/s, [\d.]{1,6}% of the [\d.]{1,6} that this machine allows", first)
+    for start in ("  read bandwidth: ", "  int8: ", "  bf16: ", "  fp32: ", "  weight stream: "):
+        assert any(line.startswith(start) for line in lines), result.stdout
 
 
 def figure_of(conclave, *arguments):

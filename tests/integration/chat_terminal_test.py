@@ -85,6 +85,25 @@ def test_lines_pasted_together_are_one_question(conclave, server, terminal):
     assert answer["text"] == json.loads(expected.stdout)["text"]
 
 
+def test_a_server_that_goes_is_named(program, home, start_server):
+    server = start_server()
+    opened = Terminal([program, "chat", "--connect", server.address, *FLAGS], home.environment())
+    try:
+        opened.wait_for(PROMPT)
+        opened.type("/rate good\n")
+        opened.wait_for("no answer to rate yet")
+        opened.type("Hello\n")
+        answers(opened, 1)
+        server.kill()
+        opened.type("Hello again\n")
+        opened.wait_for(f"conclave: the server at {server.address} is gone")
+        opened.type("/rate good\n")
+        opened.wait_for("not finished, so that it cannot be rated")
+        leave(opened)
+    finally:
+        opened.end()
+
+
 def test_lines_typed_one_by_one_are_questions(terminal):
     terminal.type("Hello\n")
     answers(terminal, 1)

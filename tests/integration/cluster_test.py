@@ -131,6 +131,22 @@ def test_the_command_line_talks_to_the_cluster(conclave, cluster):
     assert '"token_ids":[' in done.stdout
 
 
+def test_the_tokenizer_answers_at_the_routers_address(stubs, cluster_channel):
+    messages, tokenizer = stubs.tokenizer_pb2, stubs.tokenizer_pb2_grpc.TokenizerServiceStub(cluster_channel)
+    described = tokenizer.Describe(messages.TokenizerServiceDescribeRequest(), timeout=DEADLINE_S)
+    listed = tokenizer.ListTokens(messages.ListTokensRequest(), timeout=DEADLINE_S)
+    assert described.vocabulary_size == listed.vocabulary_size > 1000
+    text = "An owl, naïve: 日本"
+    encoded, = tokenizer.Encode(iter([messages.EncodeRequest(id=7, text=text)]), timeout=DEADLINE_S)
+    assert encoded.id == 7 and len(encoded.token_ids) > 3
+    request = messages.DecodeRequest(sequence_id=1, token_ids=encoded.token_ids, last=True)
+    decoded, = tokenizer.Decode(iter([request]), timeout=DEADLINE_S)
+    assert decoded.text == text
+    question = stubs.common_pb2.ChatMessage(role=stubs.common_pb2.ROLE_USER, content=text)
+    rendered = tokenizer.RenderChat(messages.RenderChatRequest(messages=[question]), timeout=DEADLINE_S)
+    assert text in rendered.text
+
+
 def search(stubs, channel, collection: str):
     request = stubs.retriever_pb2.SearchRequest(collection=collection, query="owls")
     return stubs.retriever_pb2_grpc.RetrieverServiceStub(channel).Search(request, timeout=DEADLINE_S)

@@ -149,6 +149,12 @@ TEST_F(ConfigTest, ContradictionsBetweenProcessesAreRefused) {
   ExpectRefused("state: {backend: redis}\n", {"state.redis"});
 }
 
+TEST_F(ConfigTest, AnEmptyHomeIsNone) {
+  const auto config = LoadConfig("", {{"HOME", "/h"}, {"CONCLAVE_HOME", ""}}, {});
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+  EXPECT_EQ(config->home, "/h/.local/share/conclave");
+}
+
 TEST_F(ConfigTest, TheExampleClusterIsValid) {
   const auto path =
       std::filesystem::path(CONCLAVE_TEST_DATA).parent_path().parent_path() / "examples" / "cluster.yaml";

@@ -290,19 +290,24 @@ TEST_F(ForwardsTest, AServiceThatNoProcessHasSaysSoAndHealthDoesNotKnowIt) {
   EXPECT_EQ(status.code(), StatusCode::kUnimplemented);
   EXPECT_THAT(status.message(), HasSubstr("no retriever service"));
   EXPECT_THAT(status.message(), HasSubstr("processes[].services"));
-  EXPECT_THAT(NamesOf(*forwards_), ElementsAre("", ""));
+  EXPECT_THAT(NamesOf(*forwards_), ElementsAre("", "", ""));
 }
 
 TEST(ForwardsNamesTest, OnlyWhatLivesElsewhereIsForwarded) {
   const std::string elsewhere = "unix:/tmp/nobody-listens-here";
-  platform::ChannelRegistry together({{"feedback", {"inproc:all"}}, {"retriever", {"inproc:all"}}}, {},
-                                     1 << 20);
+  const auto registry = [](const std::string& feedback, const std::string& retriever,
+                           const std::string& tokenizer) {
+    return Addresses{{"feedback", {feedback}}, {"retriever", {retriever}}, {"tokenizer", {tokenizer}}};
+  };
+  const std::string here = "inproc:all";
+  platform::ChannelRegistry together(registry(here, here, here), {}, 1 << 20);
   EXPECT_TRUE(NamesOf(*Forwards::Make(together)).empty());
-  platform::ChannelRegistry half({{"feedback", {elsewhere}}, {"retriever", {"inproc:all"}}}, {}, 1 << 20);
+  platform::ChannelRegistry half(registry(elsewhere, here, here), {}, 1 << 20);
   EXPECT_THAT(NamesOf(*Forwards::Make(half)), ElementsAre("conclave.v1.FeedbackService"));
-  platform::ChannelRegistry apart({{"feedback", {elsewhere}}, {"retriever", {elsewhere}}}, {}, 1 << 20);
+  platform::ChannelRegistry apart(registry(elsewhere, elsewhere, elsewhere), {}, 1 << 20);
   EXPECT_THAT(NamesOf(*Forwards::Make(apart)),
-              ElementsAre("conclave.v1.FeedbackService", "conclave.v1.RetrieverService"));
+              ElementsAre("conclave.v1.FeedbackService", "conclave.v1.RetrieverService",
+                          "conclave.v1.TokenizerService"));
 }
 
 TEST(ForwardsNamesTest, ABadAddressIsRefusedAtTheStart) {
