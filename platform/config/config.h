@@ -96,7 +96,8 @@ struct ProcessConfig {
   std::string advertise;
   /// "HOST:PORT" for metrics and health; empty: none.
   std::string http;
-  /// The feed-forward slices that live here when `services` has "experts"; empty: all.
+  /// The experts of every feed-forward layer (of a dense one: its slices) that live here when `services` has
+  /// "experts"; empty: all.
   std::vector<int64_t> expert_slices;
 };
 
@@ -120,7 +121,7 @@ struct ProcessConfig {
 ///     drain_timeout_ms: 30000
 ///     processes:
 ///       - {name: decoder, services: [decoder], listen: "unix:${CONCLAVE_HOME}/run/decoder.sock"}
-///       - {name: experts-0, services: [experts], listen: "unix:...", experts: {slices: [0, 1]}}
+///       - {name: experts-0, services: [experts], listen: "unix:...", experts: {slices: [0, 2-3]}}
 ///
 /// In paths and addresses `${CONCLAVE_HOME}` (the value of `home`), `${DATA_DIR}` and `${HOME}` are replaced,
 /// as is a leading "~/"; no other variable is. A byte count may end in KiB, MiB or GiB.

@@ -133,14 +133,23 @@ class ConfigReader {
                         if (name != "slices") return UnknownKey(key, "experts", {"slices"});
                         if (!value.IsSequence() || value.size() == 0)
                           return At(value, "\"slices\" must be a list of numbers");
-                        for (const YAML::Node& item : value) {
-                          const Result<int64_t> slice =
-                              ParseInteger(item.IsScalar() ? item.Scalar() : "", 0, kMaxExpertSlices - 1);
-                          if (!slice.ok()) return At(item, "experts.slices: " + slice.status().message());
-                          process->expert_slices.push_back(*slice);
-                        }
+                        for (const YAML::Node& item : value)
+                          CONCLAVE_RETURN_IF_ERROR(ReadSlices(item, process));
                         return Status::Ok();
                       });
+  }
+
+  /// A number, or a range of them: 0-7.
+  Status ReadSlices(const YAML::Node& item, ProcessConfig* process) const {
+    const std::string text = item.IsScalar() ? item.Scalar() : "";
+    const size_t dash = text.find('-');
+    const Result<int64_t> first = ParseInteger(text.substr(0, dash), 0, kMaxExpertSlices - 1);
+    if (!first.ok()) return At(item, "experts.slices: " + first.status().message());
+    Result<int64_t> last = first;
+    if (dash != std::string::npos) last = ParseInteger(text.substr(dash + 1), *first, kMaxExpertSlices - 1);
+    if (!last.ok()) return At(item, "experts.slices: " + last.status().message());
+    for (int64_t slice = *first; slice <= *last; ++slice) process->expert_slices.push_back(slice);
+    return Status::Ok();
   }
 
   const std::string file_;

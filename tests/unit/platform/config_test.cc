@@ -149,6 +149,21 @@ TEST_F(ConfigTest, ContradictionsBetweenProcessesAreRefused) {
   ExpectRefused("state: {backend: redis}\n", {"state.redis"});
 }
 
+TEST_F(ConfigTest, ExpertsAreNumbersAndRanges) {
+  const auto slices = [this](const std::string& text) {
+    return Load("processes:\n - {name: a, services: [experts], listen: '127.0.0.1:1', experts: {slices: " +
+                    text + "}}\n",
+                {{"HOME", "/h"}});
+  };
+  const auto config = slices("[0-2, 7, 9-9]");
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+  EXPECT_EQ(config->processes.front().expert_slices, (std::vector<int64_t>{0, 1, 2, 7, 9}));
+  for (const char* wrong :
+       {"[2-1]", "[-1]", "[1-]", "[-]", "[0-99999]", "[1-2-3]", "[0-1, 1]", "[a-b]", "[]", "0-1"}) {
+    EXPECT_EQ(slices(wrong).status().code(), StatusCode::kInvalidArgument) << wrong;
+  }
+}
+
 TEST_F(ConfigTest, AnEmptyHomeIsNone) {
   const auto config = LoadConfig("", {{"HOME", "/h"}, {"CONCLAVE_HOME", ""}}, {});
   ASSERT_TRUE(config.ok()) << config.status().ToString();
