@@ -63,7 +63,7 @@ Status BenchDecode(const DecodeFlags& flags) {
                   {"weight_stream_passes_per_s", Median(passes)},
                   {"read_bytes_per_s", bandwidth},
                   {"share_of_read_bandwidth",
-                   Median(decode) * static_cast<double>(bench.model->weight_bytes()) / bandwidth}});
+                   Median(decode) * static_cast<double>(stream.bytes()) / bandwidth}});
   PrintFigure({.name = "decode",
                .value = Median(decode),
                .unit = "tokens/s",

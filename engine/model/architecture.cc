@@ -22,6 +22,10 @@ std::string WeightNames::ForLayer(const std::string& pattern, int64_t layer) {
   return pattern.substr(0, at) + std::to_string(layer) + pattern.substr(at + 2);
 }
 
+std::string WeightNames::BiasOf(const std::string& weight) {
+  return weight.substr(0, weight.rfind("weight")) + "bias";
+}
+
 Result<ModelDescription> DescribeModel(const ModelFile& file) {
   Result<ModelDescription> description = Describe(file);
   if (!description.ok()) return description.status().Annotate(file.path());

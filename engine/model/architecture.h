@@ -39,6 +39,23 @@ struct RopeScaling {
 /// A feed-forward block: SwiGLU is down(silu(gate(x)) * up(x)) (arXiv 2002.05202).
 enum class FeedForwardKind : uint8_t { kSwiGlu };
 
+/// What is normalised (by RMSNorm) of queries and keys before they are rotated: nothing, each head by itself,
+/// or all heads of a token together.
+enum class QueryKeyNorm : uint8_t { kNone, kHead, kAll };
+
+/// Layers whose feed-forward part is a mixture of experts: of `experts` blocks a token uses those `per_token`
+/// that a router scores highest, their outputs weighted by the scores (arXiv 1701.06538), and the shared one
+/// where there is one (arXiv 2401.06066). Scores are a softmax over all experts.
+struct ExpertMixture {
+  int64_t experts = 0;  ///< 0: every layer is dense.
+  int64_t per_token = 0;
+  int64_t inner = 0;               ///< Width of one expert.
+  int64_t shared_inner = 0;        ///< Width of the shared expert; 0: there is none.
+  bool shared_gate = false;        ///< A learned gate's sigmoid scales the shared expert's output.
+  bool renormalise = false;        ///< The chosen scores are divided by their sum.
+  std::vector<bool> dense_layers;  ///< [layers]: which have one dense block instead; empty: none.
+};
+
 /// Everything that tells one model family and size from another. The forward pass interprets it: a new family
 /// is a new value and a weight-name map, not a new pass. Plain data; validated by the functions that make it.
 struct Architecture {
@@ -58,19 +75,35 @@ struct Architecture {
   int64_t rope_dims = 0;  ///< How many of a head's numbers are rotated; even.
   RopeScaling rope_scaling;
   FeedForwardKind feed_forward = FeedForwardKind::kSwiGlu;
+  ExpertMixture mixture;
   bool tied_embeddings = false;  ///< The output head is the embedding table.
   int64_t sliding_window = 0;    ///< Attend to this many last positions; 0: to all.
   bool attention_bias = false;   ///< Query, key and value projections have biases.
   double attention_scale = 0.0;  ///< 0: 1 / sqrt(head_dim).
+  QueryKeyNorm query_key_norm = QueryKeyNorm::kNone;
+  double projection_clip =
+      0.0;  ///< Queries, keys and values are clipped to +-this, after norms; 0: they are not.
+
+  /// Whether the layer is a mixture of experts.
+  bool mixed(int64_t layer) const {
+    return mixture.experts > 0 && (mixture.dense_layers.empty() || !mixture.dense_layers[layer]);
+  }
 };
 
 /// The file's names of the tensors of one transformer, from a layer's number or without one.
 struct WeightNames {
   std::string embedding, output_norm, output;
   std::string attention_norm, query, key, value, attention_output, feed_forward_norm, gate, up, down;
+  std::string query_norm, key_norm;
+  /// Of mixtures. An expert's names hold two "{}", for the layer and the expert; or one, where a tensor
+  /// [experts, rows, columns] holds a matrix of all of them.
+  std::string router, expert_gate, expert_up, expert_down;
+  std::string shared_gate, shared_up, shared_down, shared_scale;
 
-  /// `pattern` with its "{}" replaced by the layer.
+  /// `pattern` with its first "{}" replaced by the layer.
   static std::string ForLayer(const std::string& pattern, int64_t layer);
+  /// The bias that belongs to a weight.
+  static std::string BiasOf(const std::string& weight);
 };
 
 struct ModelDescription {

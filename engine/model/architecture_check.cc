@@ -90,6 +90,12 @@ class TensorChecker {
                            ShapeText(shape.begin(), rank));
   }
 
+  /// [columns], or [1, columns].
+  Status RequireRow(const std::string& name, int64_t columns) {
+    const TensorView* tensor = file_.Find(name);
+    return tensor != nullptr && tensor->rank == 1 ? Require(name, {columns}) : Require(name, {1, columns});
+  }
+
   /// Anything else in the file would change the model's answers if it were left out.
   Status RefuseOthers() const {
     for (const TensorView& tensor : file_.tensors()) {
@@ -105,8 +111,43 @@ class TensorChecker {
   std::set<std::string, std::less<>> explained_;
 };
 
-std::string BiasOf(const std::string& weight) {
-  return weight.substr(0, weight.size() - std::string_view("weight").size()) + "bias";
+/// What [experts, rows, columns] holds is checked as one tensor, else as one of each expert.
+Status CheckExpertTensors(const Architecture& a, const WeightNames& names, int64_t layer,
+                          TensorChecker& checker) {
+  const ExpertMixture& mixture = a.mixture;
+  const auto require = [&](const std::string& pattern, int64_t rows, int64_t columns) -> Status {
+    const std::string name = WeightNames::ForLayer(pattern, layer);
+    if (name.find("{}") == std::string::npos) return checker.Require(name, {mixture.experts, rows, columns});
+    for (int64_t expert = 0; expert < mixture.experts; ++expert) {
+      CONCLAVE_RETURN_IF_ERROR(checker.Require(WeightNames::ForLayer(name, expert), {rows, columns}));
+    }
+    return Status::Ok();
+  };
+  CONCLAVE_RETURN_IF_ERROR(require(names.expert_gate, mixture.inner, a.hidden));
+  CONCLAVE_RETURN_IF_ERROR(require(names.expert_up, mixture.inner, a.hidden));
+  return require(names.expert_down, a.hidden, mixture.inner);
+}
+
+Status CheckFeedForward(const ModelDescription& description, int64_t layer, TensorChecker& checker) {
+  const Architecture& a = description.architecture;
+  const WeightNames& names = description.names;
+  const ExpertMixture& mixture = a.mixture;
+  const auto require = [&](const std::string& pattern, Shape shape) {
+    return checker.Require(WeightNames::ForLayer(pattern, layer), shape);
+  };
+  if (!a.mixed(layer)) {
+    CONCLAVE_RETURN_IF_ERROR(require(names.gate, {a.inner, a.hidden}));
+    CONCLAVE_RETURN_IF_ERROR(require(names.up, {a.inner, a.hidden}));
+    return require(names.down, {a.hidden, a.inner});
+  }
+  CONCLAVE_RETURN_IF_ERROR(require(names.router, {mixture.experts, a.hidden}));
+  CONCLAVE_RETURN_IF_ERROR(CheckExpertTensors(a, names, layer, checker));
+  if (mixture.shared_inner == 0) return Status::Ok();
+  CONCLAVE_RETURN_IF_ERROR(require(names.shared_gate, {mixture.shared_inner, a.hidden}));
+  CONCLAVE_RETURN_IF_ERROR(require(names.shared_up, {mixture.shared_inner, a.hidden}));
+  CONCLAVE_RETURN_IF_ERROR(require(names.shared_down, {a.hidden, mixture.shared_inner}));
+  if (!mixture.shared_gate) return Status::Ok();
+  return checker.RequireRow(WeightNames::ForLayer(names.shared_scale, layer), a.hidden);
 }
 
 Status CheckLayer(const ModelDescription& description, int64_t layer, TensorChecker& checker) {
@@ -123,13 +164,27 @@ Status CheckLayer(const ModelDescription& description, int64_t layer, TensorChec
   CONCLAVE_RETURN_IF_ERROR(require(names.value, {kv_width, a.hidden}));
   CONCLAVE_RETURN_IF_ERROR(require(names.attention_output, {a.hidden, query_width}));
   CONCLAVE_RETURN_IF_ERROR(require(names.feed_forward_norm, {a.hidden}));
-  CONCLAVE_RETURN_IF_ERROR(require(names.gate, {a.inner, a.hidden}));
-  CONCLAVE_RETURN_IF_ERROR(require(names.up, {a.inner, a.hidden}));
-  CONCLAVE_RETURN_IF_ERROR(require(names.down, {a.hidden, a.inner}));
+  CONCLAVE_RETURN_IF_ERROR(CheckFeedForward(description, layer, checker));
+  if (a.query_key_norm != QueryKeyNorm::kNone) {
+    const bool all = a.query_key_norm == QueryKeyNorm::kAll;
+    CONCLAVE_RETURN_IF_ERROR(require(names.query_norm, {all ? query_width : a.head_dim}));
+    CONCLAVE_RETURN_IF_ERROR(require(names.key_norm, {all ? kv_width : a.head_dim}));
+  }
   if (!a.attention_bias) return Status::Ok();
-  CONCLAVE_RETURN_IF_ERROR(require(BiasOf(names.query), {query_width}));
-  CONCLAVE_RETURN_IF_ERROR(require(BiasOf(names.key), {kv_width}));
-  return require(BiasOf(names.value), {kv_width});
+  CONCLAVE_RETURN_IF_ERROR(require(WeightNames::BiasOf(names.query), {query_width}));
+  CONCLAVE_RETURN_IF_ERROR(require(WeightNames::BiasOf(names.key), {kv_width}));
+  return require(WeightNames::BiasOf(names.value), {kv_width});
+}
+
+Status CheckMixture(const Architecture& a) {
+  const ExpertMixture& mixture = a.mixture;
+  CONCLAVE_RETURN_IF_ERROR(CheckInt("the number of experts", mixture.experts, 0, kMaxExperts));
+  if (mixture.experts == 0) return Status::Ok();
+  CONCLAVE_RETURN_IF_ERROR(
+      CheckInt("the number of experts a token uses", mixture.per_token, 1, mixture.experts));
+  CONCLAVE_RETURN_IF_ERROR(CheckInt("the width of an expert", mixture.inner, 1, kMaxInner));
+  return CheckInt("the width of the shared expert", mixture.shared_inner, mixture.shared_gate ? 1 : 0,
+                  kMaxInner);
 }
 
 }  // namespace
@@ -151,6 +206,8 @@ Status CheckArchitecture(const Architecture& a) {
   CONCLAVE_RETURN_IF_ERROR(CheckInt("the vocabulary", a.vocabulary, 1, kMaxVocabulary));
   CONCLAVE_RETURN_IF_ERROR(CheckInt("the context", a.context, 1, kMaxContext));
   CONCLAVE_RETURN_IF_ERROR(CheckInt("the sliding window", a.sliding_window, 0, kMaxContext));
+  CONCLAVE_RETURN_IF_ERROR(CheckMixture(a));
+  CONCLAVE_RETURN_IF_ERROR(CheckDouble("the projections' clip", a.projection_clip, 0.0, 1e9));
   CONCLAVE_RETURN_IF_ERROR(CheckDouble("the norm's epsilon", a.norm_epsilon, 0.0, 1.0));
   CONCLAVE_RETURN_IF_ERROR(CheckDouble("rope theta", a.rope_theta, 1.001, kMaxRopeTheta));
   CONCLAVE_RETURN_IF_ERROR(CheckDouble("the attention scale", a.attention_scale, 0.0, 1e3));

@@ -2,18 +2,19 @@
 
 #include "engine/files/quoted.h"
 #include "engine/model/architecture_sources.h"
+#include "engine/model/gguf_families.h"
 #include "engine/model/rope.h"
 
 namespace conclave::engine {
 namespace {
 
-constexpr const char* kFamily = "llama";
-
-/// Reads keys below "llama.". A key that exists with another kind of value is an error, never a default.
+/// Reads keys below the family's name. A key that exists with another kind of value is an error, never a
+/// default.
 class Keys {
  public:
-  explicit Keys(const GgufMetadata& metadata) : metadata_(metadata) {}
+  Keys(const GgufMetadata& metadata, const GgufFamily& family) : metadata_(metadata), family_(family) {}
 
+  std::string Full(const std::string& key) const { return std::string(family_.name) + "." + key; }
   bool Has(const std::string& key) const { return metadata_.values().contains(Full(key)); }
 
   Result<int64_t> Int(const std::string& key, std::optional<int64_t> otherwise = std::nullopt) const {
@@ -29,8 +30,6 @@ class Keys {
   }
 
  private:
-  static std::string Full(const std::string& key) { return std::string(kFamily) + "." + key; }
-
   template <typename T>
   Result<T> Get(const std::string& key, const std::optional<T>& value, const std::optional<T>& otherwise,
                 const char* kind) const {
@@ -41,15 +40,46 @@ class Keys {
   }
 
   const GgufMetadata& metadata_;
+  const GgufFamily& family_;
 };
 
 Status RefuseUnknownFeatures(const Keys& keys) {
-  CONCLAVE_ASSIGN_OR_RETURN(const int64_t experts, keys.Int("expert_count", 0));
-  if (experts != 0) return Unimplemented("metadata key 'llama.expert_count': mixture-of-experts layers");
   for (const char* key : {"logit_scale", "residual_scale", "embedding_scale", "attention.clamp_kqv",
-                          "attention.causal", "attn_logit_softcapping", "final_logit_softcapping"}) {
-    if (keys.Has(key)) return Unimplemented("metadata key 'llama." + std::string(key) + "'");
+                          "attention.causal", "attn_logit_softcapping", "final_logit_softcapping",
+                          "expert_group_count", "expert_gating_func", "expert_shared_count",
+                          "leading_dense_block_count", "moe_every_n_layers", "interleave_moe_layer_step"}) {
+    if (keys.Has(key)) return Unimplemented("metadata key '" + keys.Full(key) + "'");
   }
+  CONCLAVE_ASSIGN_OR_RETURN(const double scale, keys.Double("expert_weights_scale", 1.0));
+  if (scale != 1.0) return Unimplemented("metadata key '" + keys.Full("expert_weights_scale") + "'");
+  return Status::Ok();
+}
+
+/// Files of before March 2024 have three tensors for each expert.
+void NameExperts(const ModelFile& file, WeightNames& names) {
+  if (file.Find("blk.0.ffn_gate.0.weight") == nullptr) return;
+  names.expert_gate = "blk.{}.ffn_gate.{}.weight";
+  names.expert_up = "blk.{}.ffn_up.{}.weight";
+  names.expert_down = "blk.{}.ffn_down.{}.weight";
+}
+
+Status ReadMixture(const ModelFile& file, const GgufFamily& family, const Keys& keys,
+                   ModelDescription& description) {
+  Architecture& a = description.architecture;
+  ExpertMixture& mixture = a.mixture;
+  CONCLAVE_ASSIGN_OR_RETURN(mixture.experts, keys.Int("expert_count", 0));
+  if (mixture.experts == 0 && !family.always_mixture) return Status::Ok();
+  if (mixture.experts < 1) {
+    return InvalidArgument("metadata key " + Quoted(keys.Full("expert_count")) + " is missing or below 1");
+  }
+  CONCLAVE_ASSIGN_OR_RETURN(mixture.per_token, keys.Int("expert_used_count"));
+  CONCLAVE_ASSIGN_OR_RETURN(mixture.inner, keys.Int("expert_feed_forward_length", a.inner));
+  mixture.renormalise = family.renormalise;
+  if (family.shared_expert) {
+    CONCLAVE_ASSIGN_OR_RETURN(mixture.shared_inner, keys.Int("expert_shared_feed_forward_length", a.inner));
+    mixture.shared_gate = true;
+  }
+  NameExperts(file, description.names);
   return Status::Ok();
 }
 
@@ -60,7 +90,7 @@ Status ReadHeads(const Keys& keys, Architecture& a) {
   CONCLAVE_ASSIGN_OR_RETURN(a.head_dim, keys.Int("attention.key_length", even_share));
   CONCLAVE_ASSIGN_OR_RETURN(const int64_t value_dim, keys.Int("attention.value_length", a.head_dim));
   if (value_dim != a.head_dim) {
-    return Unimplemented("metadata key 'llama.attention.value_length': values of " +
+    return Unimplemented("metadata key '" + keys.Full("attention.value_length") + "': values of " +
                          std::to_string(value_dim) + " numbers beside keys of " + std::to_string(a.head_dim));
   }
   CONCLAVE_ASSIGN_OR_RETURN(a.rope_dims, keys.Int("rope.dimension_count", a.head_dim));
@@ -85,7 +115,7 @@ Status ReadVocabulary(const ModelFile& file, const Keys& keys, const WeightNames
 Status ReadYarn(const Keys& keys, double attention_factor, RopeScaling& s) {
   for (const char* key : {"rope.scaling.yarn_ext_factor", "rope.scaling.yarn_attn_factor"}) {
     CONCLAVE_ASSIGN_OR_RETURN(const double value, keys.Double(key, 1.0));
-    if (value != 1.0) return Unimplemented("metadata key 'llama." + std::string(key) + "' other than 1");
+    if (value != 1.0) return Unimplemented("metadata key '" + keys.Full(key) + "' other than 1");
   }
   CONCLAVE_ASSIGN_OR_RETURN(s.beta_fast, keys.Double("rope.scaling.yarn_beta_fast", 32.0));
   CONCLAVE_ASSIGN_OR_RETURN(s.beta_slow, keys.Double("rope.scaling.yarn_beta_slow", 1.0));
@@ -111,7 +141,7 @@ Result<std::vector<float>> ReadFactors(const ModelFile& file, const std::string&
 Status ReadLongRope(const ModelFile& file, const Keys& keys, double attention_factor, Architecture& a) {
   RopeScaling& s = a.rope_scaling;
   if (s.factor != 1.0)
-    return Unimplemented("metadata key 'llama.rope.scaling.factor' together with longrope");
+    return Unimplemented("metadata key '" + keys.Full("rope.scaling.factor") + "' together with longrope");
   CONCLAVE_ASSIGN_OR_RETURN(s.short_factors, ReadFactors(file, "rope_factors_short.weight", a.rope_dims));
   CONCLAVE_ASSIGN_OR_RETURN(s.long_factors, ReadFactors(file, "rope_factors_long.weight", a.rope_dims));
   CONCLAVE_ASSIGN_OR_RETURN(s.original_context, keys.Int("rope.scaling.original_context_length", a.context));
@@ -155,45 +185,29 @@ Status ReadRopeScaling(const ModelFile& file, const Keys& keys, Architecture& a)
     return ReadLongRope(file, keys, attention_factor, a);
   } else if (type == "linear" || type == "none") {
     if (attention_factor != 1.0)
-      return Unimplemented("metadata key 'llama.rope.scaling.attn_factor' without yarn");
+      return Unimplemented("metadata key '" + keys.Full("rope.scaling.attn_factor") + "' without yarn");
     s.kind = s.factor == 1.0 ? RopeScaling::Kind::kNone : RopeScaling::Kind::kLinear;
   } else {
-    return Unimplemented("metadata key 'llama.rope.scaling.type': " + Quoted(type));
+    return Unimplemented("metadata key '" + keys.Full("rope.scaling.type") + "': " + Quoted(type));
   }
   return ApplyFrequencyTensor(file, a);
 }
 
 }  // namespace
 
-WeightNames GgufWeightNames() {
-  WeightNames names;
-  names.embedding = "token_embd.weight";
-  names.output_norm = "output_norm.weight";
-  names.output = "output.weight";
-  names.attention_norm = "blk.{}.attn_norm.weight";
-  names.query = "blk.{}.attn_q.weight";
-  names.key = "blk.{}.attn_k.weight";
-  names.value = "blk.{}.attn_v.weight";
-  names.attention_output = "blk.{}.attn_output.weight";
-  names.feed_forward_norm = "blk.{}.ffn_norm.weight";
-  names.gate = "blk.{}.ffn_gate.weight";
-  names.up = "blk.{}.ffn_up.weight";
-  names.down = "blk.{}.ffn_down.weight";
-  return names;
-}
-
 Result<ModelDescription> DescribeGguf(const ModelFile& file) {
-  const std::string* family = file.metadata().String("general.architecture");
-  if (family == nullptr)
-    return InvalidArgument("metadata key 'general.architecture' is missing or not a text");
-  if (*family != kFamily)
-    return Unimplemented("metadata key 'general.architecture': the family " + Quoted(*family));
-  const Keys keys(file.metadata());
+  const std::string* name = file.metadata().String("general.architecture");
+  if (name == nullptr) return InvalidArgument("metadata key 'general.architecture' is missing or not a text");
+  const GgufFamily* family = FindGgufFamily(*name);
+  if (family == nullptr) {
+    return Unimplemented("metadata key 'general.architecture': the family " + Quoted(*name));
+  }
+  const Keys keys(file.metadata(), *family);
   CONCLAVE_RETURN_IF_ERROR(RefuseUnknownFeatures(keys));
 
   ModelDescription out{.architecture = {}, .names = GgufWeightNames()};
   Architecture& a = out.architecture;
-  a.family = kFamily;
+  a.family = family->name;
   CONCLAVE_ASSIGN_OR_RETURN(a.layers, keys.Int("block_count"));
   CONCLAVE_ASSIGN_OR_RETURN(a.hidden, keys.Int("embedding_length"));
   CONCLAVE_ASSIGN_OR_RETURN(a.inner, keys.Int("feed_forward_length"));
@@ -205,7 +219,9 @@ Result<ModelDescription> DescribeGguf(const ModelFile& file) {
   CONCLAVE_RETURN_IF_ERROR(ReadHeads(keys, a));
   CONCLAVE_RETURN_IF_ERROR(ReadVocabulary(file, keys, out.names, a));
   CONCLAVE_RETURN_IF_ERROR(ReadRopeScaling(file, keys, a));
-  a.rope_layout = RopeLayout::kInterleaved;
+  CONCLAVE_RETURN_IF_ERROR(ReadMixture(file, *family, keys, out));
+  a.rope_layout = family->rope_layout;
+  a.query_key_norm = family->query_key_norm;
   a.tied_embeddings = file.Find(out.names.output) == nullptr && file.WhyUnusable(out.names.output) == nullptr;
   a.attention_bias = file.Find("blk.0.attn_q.bias") != nullptr;
   return out;

@@ -8,17 +8,14 @@ namespace conclave::engine {
 
 // The two spellings of a model's description, and the checks they share. DescribeModel is the entry point.
 
-/// Reads the `llama.*` keys of a GGUF header
+/// Reads the keys of a GGUF header below its family's name (`llama.*`, `qwen2moe.*` and so on)
 /// (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md#standardized-key-value-pairs). Numbers are not
 /// yet checked. Errors: INVALID_ARGUMENT, UNIMPLEMENTED.
 Result<ModelDescription> DescribeGguf(const ModelFile& file);
 
-/// Reads a config.json as transformers writes it for LlamaForCausalLM and MistralForCausalLM. Numbers are not
-/// yet checked. Errors: INVALID_ARGUMENT, UNIMPLEMENTED.
+/// Reads a config.json as transformers writes it for the families of config_families.cc. Numbers are not yet
+/// checked. Errors: INVALID_ARGUMENT, UNIMPLEMENTED.
 Result<ModelDescription> DescribeConfig(const ModelFile& file);
-
-/// The names that a GGUF file of the llama family gives to its tensors.
-WeightNames GgufWeightNames();
 
 /// Whether every number is in range and they fit each other. Errors: INVALID_ARGUMENT.
 Status CheckArchitecture(const Architecture& architecture);

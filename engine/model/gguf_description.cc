@@ -1,6 +1,7 @@
 #include "engine/model/gguf_description.h"
 
-#include "engine/model/architecture_sources.h"
+#include "engine/files/quoted.h"
+#include "engine/model/gguf_families.h"
 #include "engine/model/rope.h"
 
 namespace conclave::engine {
@@ -8,22 +9,43 @@ namespace {
 
 using Kind = RopeScaling::Kind;
 
-/// Adds keys below "llama.".
+/// Adds keys below the family's name.
 class Keys {
  public:
-  explicit Keys(GgufPairs& pairs) : pairs_(pairs) {}
+  Keys(std::string_view family, GgufPairs& pairs) : prefix_(std::string(family) + "."), pairs_(pairs) {}
 
   void Whole(const std::string& key, int64_t value) {
-    pairs_.AddUint32("llama." + key, static_cast<uint32_t>(value));
+    pairs_.AddUint32(prefix_ + key, static_cast<uint32_t>(value));
   }
   void Number(const std::string& key, double value) {
-    pairs_.AddFloat32("llama." + key, static_cast<float>(value));
+    pairs_.AddFloat32(prefix_ + key, static_cast<float>(value));
   }
-  void Text(const std::string& key, std::string_view value) { pairs_.AddText("llama." + key, value); }
+  void Text(const std::string& key, std::string_view value) { pairs_.AddText(prefix_ + key, value); }
 
  private:
+  const std::string prefix_;
   GgufPairs& pairs_;
 };
+
+/// What the family means without saying it must be so.
+Status CheckSayable(const Architecture& a, const GgufFamily& family) {
+  const std::string file = "a GGUF file of the family " + Quoted(std::string(family.name)) + " cannot say ";
+  const ExpertMixture& mixture = a.mixture;
+  if (a.projection_clip > 0.0) return Unimplemented(file + "that projections are clipped ('clip_qkv')");
+  if (!mixture.dense_layers.empty()) return Unimplemented(file + "which layers are dense");
+  if (mixture.experts > 0 && mixture.renormalise != family.renormalise) {
+    return Unimplemented(file + "'norm_topk_prob': " + (mixture.renormalise ? "true" : "false"));
+  }
+  return Status::Ok();
+}
+
+void AddMixture(const ExpertMixture& mixture, Keys& keys) {
+  if (mixture.experts == 0) return;
+  keys.Whole("expert_count", mixture.experts);
+  keys.Whole("expert_used_count", mixture.per_token);
+  keys.Whole("expert_feed_forward_length", mixture.inner);
+  if (mixture.shared_inner > 0) keys.Whole("expert_shared_feed_forward_length", mixture.shared_inner);
+}
 
 void AddSizes(const Architecture& a, Keys& keys) {
   keys.Whole("block_count", a.layers);
@@ -88,12 +110,17 @@ Status AddRopeScaling(const Architecture& a, Keys& keys, GgufDescription& out) {
 }  // namespace
 
 Result<GgufDescription> DescribeAsGguf(const Architecture& architecture, const std::string& name) {
-  GgufDescription out{.names = GgufWeightNames()};
-  out.pairs.AddText("general.architecture", "llama");
+  const GgufFamily* family = GgufFamilyOf(architecture);
+  if (family == nullptr)
+    return Unimplemented("the family " + Quoted(architecture.family) + " as a GGUF file");
+  CONCLAVE_RETURN_IF_ERROR(CheckSayable(architecture, *family));
+  GgufDescription out{.rope_layout = family->rope_layout, .names = GgufWeightNames()};
+  out.pairs.AddText("general.architecture", family->name);
   out.pairs.AddText("general.type", "model");
   out.pairs.AddText("general.name", name);
-  Keys keys(out.pairs);
+  Keys keys(family->name, out.pairs);
   AddSizes(architecture, keys);
+  AddMixture(architecture.mixture, keys);
   CONCLAVE_RETURN_IF_ERROR(AddRopeScaling(architecture, keys, out));
   return out;
 }

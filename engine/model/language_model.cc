@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
-#include <numeric>
 #include <utility>
 
 #include "engine/sampling/arg_max.h"
@@ -20,10 +19,8 @@ Result<std::unique_ptr<LanguageModel>> LanguageModel::Load(const std::string& pa
   loaded->names_ = description.names;
   if (context > 0) architecture.context = std::min(architecture.context, context);
   CONCLAVE_ASSIGN_OR_RETURN(loaded->model_, Transformer::Load(*loaded->file_, description, *loaded->pool_));
-  std::vector<int64_t> slices(FeedForwardSlices(*loaded->file_, description));
-  std::iota(slices.begin(), slices.end(), 0);
-  CONCLAVE_ASSIGN_OR_RETURN(
-      loaded->shard_, FeedForwardShard::Load(*loaded->file_, description, std::move(slices), *loaded->pool_));
+  CONCLAVE_ASSIGN_OR_RETURN(loaded->shard_,
+                            FeedForwardShard::LoadAll(*loaded->file_, description, *loaded->pool_));
   loaded->file_->DropPages();
   loaded->feed_forward_ = std::make_unique<LocalFeedForward>(loaded->shard_);
   CONCLAVE_ASSIGN_OR_RETURN(const KvLayout layout, loaded->model_->LayoutOfKv(kv_format));

@@ -9,6 +9,7 @@ namespace conclave::engine {
 inline constexpr int64_t kMaxLayers = 1024;
 inline constexpr int64_t kMaxHidden = 1 << 17;
 inline constexpr int64_t kMaxInner = 1 << 20;
+inline constexpr int64_t kMaxExperts = 4096;
 inline constexpr int64_t kMaxHeads = 1024;
 inline constexpr int64_t kMaxHeadDim = 1024;
 inline constexpr int64_t kMaxVocabulary = 4 << 20;

@@ -39,9 +39,22 @@ Result<PackedMatrix> LoadMatrix(const ModelFile& file, const std::string& name) 
   return PackedMatrix::Pack(*tensor);
 }
 
-std::string BiasName(std::string weight) {
-  const size_t at = weight.rfind(".weight");
-  return weight.replace(at, std::string::npos, ".bias");
+/// A matrix of `columns` columns in float32, whatever its format: routers decide between experts, and are
+/// small.
+Result<PackedMatrix> LoadFloats(const ModelFile& file, const std::string& name, int64_t columns) {
+  CONCLAVE_ASSIGN_OR_RETURN(const TensorView* tensor, Require(file, name));
+  const int64_t rows = tensor->elements() / columns;
+  std::vector<float> values(rows * columns);
+  const int64_t row_bytes = *RowBytes(tensor->dtype, columns);
+  for (int64_t row = 0; row < rows; ++row) {
+    DequantiseRow(tensor->dtype, tensor->data + row * row_bytes, columns, values.data() + row * columns);
+  }
+  return PackedMatrix::Pack({.name = name,
+                             .dtype = DType::kF32,
+                             .rank = 2,
+                             .shape = {rows, columns},
+                             .data = reinterpret_cast<const std::byte*>(values.data()),
+                             .bytes = static_cast<int64_t>(values.size() * sizeof(float))});
 }
 
 void Grow(AlignedVector<float>& buffer, int64_t size) {
@@ -81,11 +94,12 @@ Result<std::unique_ptr<Transformer>> Transformer::Load(const ModelFile& file,
   CONCLAVE_ASSIGN_OR_RETURN(model->output_norm_,
                             LoadVector(file, names.output_norm, description.architecture.hidden));
   const std::string& head = description.architecture.tied_embeddings ? names.embedding : names.output;
+  const ExpertLayout experts(file, description);
   std::vector<Status> failures(model->layers_.size() + 1);
   pool.ParallelFor(static_cast<int64_t>(failures.size()), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       if (i > 0) {
-        failures[i] = model->LoadLayer(file, description, i - 1);
+        failures[i] = model->LoadLayer(file, description, experts, i - 1);
         continue;
       }
       auto packed = LoadMatrix(file, head);
@@ -102,7 +116,8 @@ Result<std::unique_ptr<Transformer>> Transformer::Load(const ModelFile& file,
   return model;
 }
 
-Status Transformer::LoadLayer(const ModelFile& file, const ModelDescription& description, int64_t index) {
+Status Transformer::LoadLayer(const ModelFile& file, const ModelDescription& description,
+                              const ExpertLayout& experts, int64_t index) {
   const WeightNames& names = description.names;
   const Architecture& a = architecture_;
   Layer& layer = layers_[index];
@@ -117,13 +132,26 @@ Status Transformer::LoadLayer(const ModelFile& file, const ModelDescription& des
   layer.attention_quantised = layer.query.quantised() || layer.key.quantised() || layer.value.quantised();
   if (a.attention_bias) {
     const int64_t kv_width = a.kv_heads * a.head_dim;
-    CONCLAVE_ASSIGN_OR_RETURN(layer.query_bias,
-                              LoadVector(file, BiasName(name(names.query)), a.query_heads * a.head_dim));
-    CONCLAVE_ASSIGN_OR_RETURN(layer.key_bias, LoadVector(file, BiasName(name(names.key)), kv_width));
-    CONCLAVE_ASSIGN_OR_RETURN(layer.value_bias, LoadVector(file, BiasName(name(names.value)), kv_width));
+    CONCLAVE_ASSIGN_OR_RETURN(layer.query_bias, LoadVector(file, WeightNames::BiasOf(name(names.query)),
+                                                           a.query_heads * a.head_dim));
+    CONCLAVE_ASSIGN_OR_RETURN(layer.key_bias,
+                              LoadVector(file, WeightNames::BiasOf(name(names.key)), kv_width));
+    CONCLAVE_ASSIGN_OR_RETURN(layer.value_bias,
+                              LoadVector(file, WeightNames::BiasOf(name(names.value)), kv_width));
   }
-  CONCLAVE_ASSIGN_OR_RETURN(const TensorView* gate, Require(file, name(names.gate)));
-  layer.feed_forward_quantised = IsQuantised(gate->dtype);
+  if (a.query_key_norm != QueryKeyNorm::kNone) {
+    const bool all = a.query_key_norm == QueryKeyNorm::kAll;
+    const int64_t query_width = all ? a.query_heads * a.head_dim : a.head_dim;
+    const int64_t key_width = all ? a.kv_heads * a.head_dim : a.head_dim;
+    CONCLAVE_ASSIGN_OR_RETURN(layer.query_norm, LoadVector(file, name(names.query_norm), query_width));
+    CONCLAVE_ASSIGN_OR_RETURN(layer.key_norm, LoadVector(file, name(names.key_norm), key_width));
+  }
+  CONCLAVE_ASSIGN_OR_RETURN(const ExpertMatrices first, experts.matrices(index, 0));
+  layer.feed_forward_quantised = IsQuantised(first.gate.tensor->dtype);
+  if (!a.mixed(index)) return Status::Ok();
+  CONCLAVE_ASSIGN_OR_RETURN(layer.router, LoadFloats(file, name(names.router), a.hidden));
+  if (!a.mixture.shared_gate) return Status::Ok();
+  CONCLAVE_ASSIGN_OR_RETURN(layer.shared_scale, LoadFloats(file, name(names.shared_scale), a.hidden));
   return Status::Ok();
 }
 
@@ -165,8 +193,12 @@ Status Transformer::Forward(std::span<const SequenceStep> steps, FeedForward& fe
     ProjectOutput(layer, pool);
     NormRows(layer.feed_forward_norm.data(), layer.feed_forward_quantised, false, pool);
     Observe(ProductInput::kFeedForward, index, normed_.data(), tokens_, architecture_.hidden);
-    const FeedForwardInput input{
-        .tokens = tokens_, .x = normed_.data(), .x8 = layer.feed_forward_quantised ? &blocks_ : nullptr};
+    const bool mixed = architecture_.mixed(index);
+    if (mixed) Route(layer, pool);
+    const FeedForwardInput input{.tokens = tokens_,
+                                 .x = normed_.data(),
+                                 .x8 = layer.feed_forward_quantised ? &blocks_ : nullptr,
+                                 .routing = mixed ? &routing_ : nullptr};
     CONCLAVE_RETURN_IF_ERROR(feed_forward.AddTo(index, input, pool, residual_.data()));
   }
   Logits(steps, pool, logits);
@@ -273,9 +305,45 @@ void Transformer::StoreHead(int64_t layer, const KvSequence& cache, int64_t posi
   StoreKv(layout.format, values, x, layout.head_dim, token, kKvBlockTokens, block);
 }
 
-void Transformer::RotateAndStore(int64_t layer, std::span<const SequenceStep> steps, ThreadPool& pool) {
+void Transformer::NormAndClip(const Layer& layer, int64_t row) {
+  const Architecture& a = architecture_;
+  const auto clip = static_cast<float>(a.projection_clip);
+  const auto finish = [&](AlignedVector<float>& buffer, int64_t heads, const std::vector<float>& weight) {
+    const int64_t count = heads * a.head_dim;
+    float* x = buffer.data() + row * count;
+    const auto width = static_cast<int64_t>(weight.size());
+    for (int64_t at = 0; at < count && width > 0; at += width) {
+      BestKernels().rms_norm(x + at, weight.data(), static_cast<float>(a.norm_epsilon), width, x + at);
+    }
+    for (int64_t i = 0; i < count && clip > 0.0f; ++i) x[i] = std::clamp(x[i], -clip, clip);
+  };
+  finish(query_, a.query_heads, layer.query_norm);
+  finish(key_, a.kv_heads, layer.key_norm);
+  finish(value_, a.kv_heads, {});
+}
+
+void Transformer::Route(const Layer& layer, ThreadPool& pool) {
+  const Kernels& kernels = BestKernels();
+  const ExpertMixture& mixture = architecture_.mixture;
+  const int64_t hidden = architecture_.hidden;
+  Grow(router_logits_, tokens_ * mixture.experts);
+  Grow(shared_logits_, tokens_);
+  routing_.Resize(mixture, tokens_);
+  ForTokens(pool, tokens_, [&](int64_t begin, int64_t end) {
+    const auto multiply = [&](const PackedMatrix& weights, float* out) {
+      kernels.matmul(weights, 0, weights.rows(), normed_.data() + begin * hidden, hidden, nullptr,
+                     end - begin, out + begin * weights.rows(), weights.rows());
+    };
+    multiply(layer.router, router_logits_.data());
+    if (mixture.shared_gate) multiply(layer.shared_scale, shared_logits_.data());
+    ChooseExperts(mixture, begin, end, router_logits_.data(), shared_logits_.data(), routing_);
+  });
+}
+
+void Transformer::RotateAndStore(int64_t index, std::span<const SequenceStep> steps, ThreadPool& pool) {
   const Kernels& kernels = BestKernels();
   const Architecture& a = architecture_;
+  const Layer& layer = layers_[index];
   int64_t first_row = 0;
   for (const SequenceStep& step : steps) {
     const int64_t rows = static_cast<int64_t>(step.tokens.size());
@@ -285,13 +353,14 @@ void Transformer::RotateAndStore(int64_t layer, std::span<const SequenceStep> st
         const float* cos_sin = cos_sin_.data() + row * a.rope_dims;
         float* keys = key_.data() + row * a.kv_heads * a.head_dim;
         const float* values = value_.data() + row * a.kv_heads * a.head_dim;
+        NormAndClip(layer, row);
         kernels.rope(query_.data() + row * a.query_heads * a.head_dim, a.query_heads, a.head_dim, a.rope_dims,
                      a.rope_layout, cos_sin);
         kernels.rope(keys, a.kv_heads, a.head_dim, a.rope_dims, a.rope_layout, cos_sin);
         for (int64_t head = 0; head < a.kv_heads; ++head) {
           const int64_t position = step.cache->length() + i;
-          StoreHead(layer, *step.cache, position, head, false, keys + head * a.head_dim);
-          StoreHead(layer, *step.cache, position, head, true, values + head * a.head_dim);
+          StoreHead(index, *step.cache, position, head, false, keys + head * a.head_dim);
+          StoreHead(index, *step.cache, position, head, true, values + head * a.head_dim);
         }
       }
     });

@@ -15,6 +15,7 @@
 #include "engine/model/feed_forward.h"
 #include "engine/model/precise_rows.h"
 #include "engine/model/rope.h"
+#include "engine/model/routing.h"
 #include "engine/parallel/thread_pool.h"
 #include "engine/tensor/aligned_vector.h"
 
@@ -76,23 +77,29 @@ class Transformer {
     std::vector<float> attention_norm, feed_forward_norm;
     PackedMatrix query, key, value, output;
     std::vector<float> query_bias, key_bias, value_bias;
-    bool attention_quantised = false;  ///< Some of query, key and value read 8-bit blocks.
+    std::vector<float> query_norm, key_norm;  ///< empty: none
+    PackedMatrix router;                      ///< [experts, hidden] float32, of mixtures
+    PackedMatrix shared_scale;                ///< [1, hidden] float32, where the shared expert has a gate
+    bool attention_quantised = false;         ///< Some of query, key and value read 8-bit blocks.
     bool feed_forward_quantised = false;
   };
   /// One unit of attention work: some rows of one sequence for one key-value head.
   struct AttentionWork;
 
   explicit Transformer(const ModelDescription& description);
-  Status LoadLayer(const ModelFile& file, const ModelDescription& description, int64_t index);
+  Status LoadLayer(const ModelFile& file, const ModelDescription& description, const ExpertLayout& experts,
+                   int64_t index);
   Status CheckSteps(std::span<const SequenceStep> steps) const;
   void Embed(std::span<const SequenceStep> steps, ThreadPool& pool);
   void EmbedToken(int32_t token, float* out) const;
   void Observe(ProductInput input, int64_t layer, const float* x, int64_t rows, int64_t columns);
   void NormRows(const float* weight, bool quantise, bool precise, ThreadPool& pool);
   void Project(const Layer& layer, ThreadPool& pool);
-  void RotateAndStore(int64_t layer, std::span<const SequenceStep> steps, ThreadPool& pool);
+  void RotateAndStore(int64_t index, std::span<const SequenceStep> steps, ThreadPool& pool);
   void Attend(int64_t layer, std::span<const SequenceStep> steps, ThreadPool& pool);
   void ProjectOutput(const Layer& layer, ThreadPool& pool);
+  void NormAndClip(const Layer& layer, int64_t row);
+  void Route(const Layer& layer, ThreadPool& pool);
   void Logits(std::span<const SequenceStep> steps, ThreadPool& pool, float* logits);
   void StoreHead(int64_t layer, const KvSequence& cache, int64_t position, int64_t head, bool values,
                  const float* x);
@@ -119,6 +126,8 @@ class Transformer {
   QuantisedRows blocks_;
   PreciseRows precise_;
   AlignedVector<float> planes_;  ///< [2 * tokens, ...]: see PreciseRows
+  AlignedVector<float> router_logits_, shared_logits_;
+  Routing routing_;
 };
 
 }  // namespace conclave::engine

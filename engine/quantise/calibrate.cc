@@ -26,16 +26,23 @@ Result<Importance> ImportanceOf(StatisticsGatherer& gatherer, const LanguageMode
     ProductInput input;
     std::vector<const std::string*> patterns;
   };
-  const Product products[] = {{ProductInput::kAttention, {&names.query, &names.key, &names.value}},
-                              {ProductInput::kAttentionOutput, {&names.attention_output}},
-                              {ProductInput::kFeedForward, {&names.gate, &names.up}},
-                              {ProductInput::kDown, {&names.down}}};
+  // Of a mixture's experts it is known what their layer reads, not which tokens each of them sees.
+  const Product products[] = {
+      {ProductInput::kAttention, {&names.query, &names.key, &names.value}},
+      {ProductInput::kAttentionOutput, {&names.attention_output}},
+      {ProductInput::kFeedForward,
+       {&names.gate, &names.up, &names.shared_gate, &names.shared_up, &names.expert_gate, &names.expert_up}},
+      {ProductInput::kDown, {&names.down}}};
   Importance importance;
   for (int64_t layer = 0; layer < model.architecture().layers; ++layer) {
     for (const Product& product : products) {
       CONCLAVE_ASSIGN_OR_RETURN(const auto statistics, gatherer.Take(product.input, layer));
       for (const std::string* pattern : product.patterns) {
-        importance[WeightNames::ForLayer(*pattern, layer)] = statistics;
+        const std::string name = WeightNames::ForLayer(*pattern, layer);
+        const bool each = name.find("{}") != std::string::npos;
+        for (int64_t expert = 0; expert < (each ? model.architecture().mixture.experts : 1); ++expert) {
+          importance[WeightNames::ForLayer(name, expert)] = statistics;
+        }
       }
     }
   }

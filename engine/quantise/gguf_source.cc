@@ -54,7 +54,8 @@ Result<QuantiseSource> OpenGgufSource(const std::string& path, bool requantise) 
   QuantiseSource source{
       .path = path, .alignment = header->alignment, .bytes = file->bytes().size(), .owner = file};
   for (const GgufTensorInfo& tensor : header->tensors) {
-    source.tensors.push_back({.view = ViewOf(tensor, *file), .source_name = tensor.name});
+    const TensorView view = ViewOf(tensor, *file);
+    source.tensors.push_back({.view = view, .parts = {{view, view.name}}});
   }
   for (const GgufPairSpan& pair : header->pairs) {
     if (!IsReplaced(pair.key)) source.pairs.AddEncoded(file->bytes().subspan(pair.offset, pair.bytes));

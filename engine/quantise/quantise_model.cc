@@ -55,11 +55,11 @@ Status CheckKeepsSource(const std::string& in, const std::string& out) {
   return Status::Ok();
 }
 
-/// Converts and writes one tensor; `advance` gets the numbers that are done since its last call.
-Status WriteTensor(const SourceTensor& tensor, DType target, const Importance& importance, ThreadPool& pool,
-                   const std::function<void(int64_t)>& advance, GgufWriter& writer) {
-  const TensorView& source = tensor.view;
-  const auto found = importance.find(tensor.source_name);
+/// Converts and writes rows of a tensor; `advance` gets the numbers that are done since its last call.
+Status WritePart(const SourcePart& part, RowOrder order, DType target, const Importance& importance,
+                 ThreadPool& pool, const std::function<void(int64_t)>& advance, GgufWriter& writer) {
+  const TensorView& source = part.view;
+  const auto found = importance.find(part.source_name);
   const ColumnStatistics* statistics = found == importance.end() ? nullptr : found->second.get();
   const int64_t row_bytes = *RowBytes(target, source.columns());
   const int64_t chunk = std::max<int64_t>(1, kChunkNumbers / source.columns());
@@ -67,7 +67,7 @@ Status WriteTensor(const SourceTensor& tensor, DType target, const Importance& i
   for (int64_t begin = 0; begin < source.rows(); begin += chunk) {
     const int64_t end = std::min(source.rows(), begin + chunk);
     out.resize(static_cast<size_t>((end - begin) * row_bytes));
-    CONCLAVE_RETURN_IF_ERROR(ConvertRows(source, tensor.order, begin, end, target, statistics, pool, out));
+    CONCLAVE_RETURN_IF_ERROR(ConvertRows(source, order, begin, end, target, statistics, pool, out));
     CONCLAVE_RETURN_IF_ERROR(writer.Append(out));
     advance((end - begin) * source.columns());
   }
@@ -104,7 +104,10 @@ Result<QuantiseReport> QuantiseModel(const QuantiseSource& source, const std::st
   int64_t done = 0;
   const auto advance = [&](int64_t numbers) { progress(done += numbers, total); };
   for (size_t i = 0; i < plan.size(); ++i) {
-    CONCLAVE_RETURN_IF_ERROR(WriteTensor(source.tensors[i], plan[i], importance, pool, advance, writer));
+    const SourceTensor& tensor = source.tensors[i];
+    for (const SourcePart& part : tensor.parts) {
+      CONCLAVE_RETURN_IF_ERROR(WritePart(part, tensor.order, plan[i], importance, pool, advance, writer));
+    }
     ++report.tensors[std::string(InfoOf(plan[i]).name)];
   }
   CONCLAVE_RETURN_IF_ERROR(writer.Finish());

@@ -12,11 +12,17 @@
 
 namespace conclave::engine {
 
+/// Rows of a tensor to write.
+struct SourcePart {
+  TensorView view;
+  std::string source_name;  ///< as the source's file has it, and so an Importance
+};
+
 /// A tensor to write, and where its numbers come from.
 struct SourceTensor {
-  TensorView view;          ///< named as it is written
-  std::string source_name;  ///< as the source's file has it, and so an Importance
-  RowOrder order;
+  TensorView view;                ///< named and shaped as it is written
+  RowOrder order;                 ///< of the rows of each part
+  std::vector<SourcePart> parts;  ///< one below the other
 };
 
 /// A model that is to be written as a GGUF file: its tensors in the order to write them, and its key-value

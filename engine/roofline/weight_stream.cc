@@ -27,10 +27,15 @@ WeightStream::WeightStream(const LanguageModel& model, const Kernels& kernels) :
     AddRegion({{&attention.query, 2}, {&attention.key, 2}, {&attention.value, 2}});
     AddRegion({{&attention.output, 1}});
     std::vector<Part> inner, down;
-    for (const FeedForwardShard::Slice& slice : model.feed_forward().matrices(layer)) {
-      inner.push_back({&slice.gate, 1});
-      inner.push_back({&slice.up, 1});
-      down.push_back({&slice.down, 1});
+    const FeedForwardShard& experts = model.feed_forward();
+    const LayerExperts shape = experts.shape(layer);
+    for (int64_t expert = 0; expert < shape.total(); ++expert) {
+      // A token uses some of those that are chosen from: any will do.
+      if (expert >= model.architecture().mixture.per_token && expert < shape.routed) continue;
+      const FeedForwardShard::Expert& matrices = *experts.Find(layer, expert);
+      inner.push_back({&matrices.gate, 1});
+      inner.push_back({&matrices.up, 1});
+      down.push_back({&matrices.down, 1});
     }
     AddRegion(std::move(inner));
     AddRegion(std::move(down));

@@ -105,12 +105,11 @@ Result<std::unique_ptr<engine::FeedForward>> MakeFeedForward(
   for (size_t i = 0; i < channels.size(); ++i) {
     links.push_back(std::make_unique<ExpertLink>(channels[i], addresses[i]));
   }
-  const engine::Architecture& architecture = description.architecture;
-  return std::unique_ptr<engine::FeedForward>(
-      new RemoteFeedForward(std::move(links), {.model_hash = context.model.hash,
-                                               .layers = architecture.layers,
-                                               .hidden = architecture.hidden,
-                                               .slices = engine::FeedForwardSlices(file, description)}));
+  const engine::ExpertLayout layout(file, description);
+  RemoteFeedForward::Expectation expected{.model_hash = context.model.hash, .hidden = layout.hidden()};
+  for (int64_t layer = 0; layer < layout.layers(); ++layer) expected.layers.push_back(layout.layer(layer));
+  expected.answer_bytes = std::min(expected.answer_bytes, context.config.limits.message_bytes / 2);
+  return std::unique_ptr<engine::FeedForward>(new RemoteFeedForward(std::move(links), std::move(expected)));
 }
 
 Result<std::unique_ptr<engine::Transformer>> LoadTransformer(const platform::ModuleContext& context,

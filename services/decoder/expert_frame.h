@@ -1,20 +1,36 @@
 #pragma once
 
-#include <string>
+#include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
 #include "conclave/v1/experts.pb.h"
-#include "engine/model/feed_forward.h"
+#include "engine/model/feed_forward_shard.h"
 
 namespace conclave::decoder {
 
-/// The input of a feed-forward layer as a tensor for the wire: 8-bit blocks as the kernels made them, or
-/// float32.
-v1::Tensor InputToWire(const engine::FeedForwardInput& input, int64_t hidden);
+/// One frame for a shard, and where its answer belongs.
+struct ExpertFrame {
+  /// Rows of the outputs of all work.
+  struct Piece {
+    int64_t first_row = 0;
+    int64_t rows = 0;
+  };
+  v1::ExchangeRequest request;  ///< without frame, layer and hash
+  std::vector<Piece> pieces;    ///< in the order of the answer
+  int64_t rows = 0;             ///< of the answer
+};
 
-/// Copies a shard's answer [slices, tokens, hidden] to `out`.
-/// Errors: INTERNAL naming the shape that came and the one that was expected.
-Status OutputFromWire(const v1::Tensor& tensor, int64_t slices, int64_t tokens, int64_t hidden, float* out);
+/// The frames that ask a shard for its part of a layer's work: what experts with `here[expert]` compute, with
+/// the input's rows that they read, as 8-bit blocks (as the kernels made them) or float32. A frame's answer
+/// has at most `most_rows` rows.
+std::vector<ExpertFrame> MakeFrames(const engine::FeedForwardInput& input,
+                                    std::span<const engine::ExpertWork> work, const std::vector<bool>& here,
+                                    int64_t hidden, int64_t most_rows);
+
+/// Copies a shard's answer [rows, hidden] to where it belongs in `outputs` [rows of all work, hidden].
+/// Errors: INTERNAL naming the size that came and the one that was expected.
+Status TakeAnswer(const ExpertFrame& frame, const v1::Tensor& answer, int64_t hidden, float* outputs);
 
 }  // namespace conclave::decoder

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "platform/log/log.h"
-#include "services/decoder/expert_frame.h"
 
 namespace conclave::decoder {
 namespace {
@@ -26,62 +25,64 @@ bool WorthAnotherTry(const Status& status) {
 
 RemoteFeedForward::RemoteFeedForward(std::vector<std::unique_ptr<ExpertLink>> links, Expectation expected)
     : expected_(std::move(expected)) {
-  for (auto& link : links) homes_.push_back({.link = std::move(link), .slices = {}});
+  for (auto& link : links) homes_.push_back({.link = std::move(link)});
+  for (const engine::LayerExperts& layer : expected_.layers) {
+    most_experts_ = std::max(most_experts_, layer.total());
+  }
 }
 
 Status RemoteFeedForward::Learn(Home& home, system_clock::time_point deadline) {
   CONCLAVE_ASSIGN_OR_RETURN(const v1::ExpertsServiceDescribeResponse shard, home.link->Describe(deadline));
   const bool fits = shard.model().model_hash() == expected_.model_hash &&
-                    shard.layers() == expected_.layers && shard.hidden_size() == expected_.hidden &&
-                    shard.total_slices() == expected_.slices;
+                    shard.layers() == expected_.layers.size() && shard.hidden_size() == expected_.hidden &&
+                    shard.total_slices() == most_experts_;
   if (!fits) {
     return FailedPrecondition("expert shard at " + home.link->address() + " serves model " +
                               shard.model().model_hash().substr(0, 12) + " with " +
-                              std::to_string(shard.total_slices()) + " slices; this decoder runs " +
-                              expected_.model_hash.substr(0, 12) + " with " +
-                              std::to_string(expected_.slices));
+                              std::to_string(shard.total_slices()) + " experts; this decoder runs " +
+                              expected_.model_hash.substr(0, 12) + " with " + std::to_string(most_experts_));
   }
-  home.slices.assign(shard.slices().begin(), shard.slices().end());
-  for (const int64_t slice : home.slices) {
-    if (slice >= expected_.slices) {
-      return FailedPrecondition("expert shard at " + home.link->address() + " names slice " +
-                                std::to_string(slice) + " of " + std::to_string(expected_.slices));
+  home.here.assign(most_experts_, false);
+  for (const int64_t expert : shard.slices()) {
+    if (expert >= most_experts_) {
+      return FailedPrecondition("expert shard at " + home.link->address() + " names expert " +
+                                std::to_string(expert) + " of " + std::to_string(most_experts_));
     }
+    home.here[expert] = true;
   }
   return Status::Ok();
 }
 
 Status RemoteFeedForward::Connect(system_clock::time_point deadline) {
-  std::vector<int> owners(expected_.slices, 0);
-  for (Home& home : homes_) {
-    CONCLAVE_RETURN_IF_ERROR(Learn(home, deadline));
-    for (const int64_t slice : home.slices) ++owners[slice];
-  }
-  for (int64_t slice = 0; slice < expected_.slices; ++slice) {
-    if (owners[slice] == 1) continue;
-    return Unavailable("feed-forward slice " + std::to_string(slice) + " lives in " +
-                       std::to_string(owners[slice]) + " shards; each must live in exactly one");
+  for (Home& home : homes_) CONCLAVE_RETURN_IF_ERROR(Learn(home, deadline));
+  for (int64_t expert = 0; expert < most_experts_; ++expert) {
+    const auto owners = std::ranges::count_if(homes_, [&](const Home& home) { return home.here[expert]; });
+    if (owners == 1) continue;
+    return Unavailable("feed-forward expert " + std::to_string(expert) + " lives in " +
+                       std::to_string(owners) + " shards; each must live in exactly one");
   }
   connected_ = true;
   return Status::Ok();
 }
 
-Status RemoteFeedForward::Take(Home& home, const v1::ExchangeResponse& response, int64_t tokens) {
-  const auto count = static_cast<int64_t>(home.slices.size());
-  const int64_t size = tokens * expected_.hidden;
-  if (received_.size() < static_cast<size_t>(count * size)) received_.resize(count * size);
-  CONCLAVE_RETURN_IF_ERROR(
-      OutputFromWire(response.output(), count, tokens, expected_.hidden, received_.data()));
-  for (int64_t i = 0; i < count; ++i) {
-    std::copy_n(received_.data() + i * size, size, outputs_.data() + home.slices[i] * size);
+void RemoteFeedForward::MakeFrames(int64_t layer, const engine::FeedForwardInput& input) {
+  dispatch_.Plan(expected_.layers[layer], input.tokens, input.routing);
+  const auto count = static_cast<size_t>(dispatch_.rows() * expected_.hidden);
+  if (outputs_.size() < count) outputs_.resize(count);
+  const int64_t row_bytes = expected_.hidden * static_cast<int64_t>(sizeof(float));
+  const int64_t most_rows = std::max<int64_t>(1, expected_.answer_bytes / row_bytes);
+  for (Home& home : homes_) {
+    home.frames = decoder::MakeFrames(input, dispatch_.work(), home.here, expected_.hidden, most_rows);
+    home.answered = 0;
+    for (ExpertFrame& frame : home.frames) {
+      frame.request.set_layer(static_cast<uint32_t>(layer));
+      frame.request.set_model_hash(expected_.model_hash);
+    }
   }
-  home.answered = true;
-  return Status::Ok();
 }
 
-/// Asks every home that has not answered yet; the first failure is returned after all were heard.
-Status RemoteFeedForward::AskOnce(const v1::ExchangeRequest& request, int64_t tokens,
-                                  system_clock::time_point deadline) {
+/// Asks every home for its next frame; the first failure is returned after all were heard.
+Status RemoteFeedForward::AskOnce(system_clock::time_point deadline) {
   Status first;
   auto note = [&](Home& home, const Status& status) {
     if (status.ok()) return;
@@ -90,35 +91,40 @@ Status RemoteFeedForward::AskOnce(const v1::ExchangeRequest& request, int64_t to
   };
   std::vector<Home*> asked;
   for (Home& home : homes_) {
-    if (home.answered) continue;
-    const Status sent = home.link->Send(request);
+    if (home.done()) continue;
+    const Status sent = home.link->Send(home.frames[home.answered].request);
     note(home, sent);
     if (sent.ok()) asked.push_back(&home);
   }
   for (Home* home : asked) {
-    auto response = home->link->Receive(deadline);
-    note(*home, response.ok() ? Take(*home, *response, tokens) : response.status());
+    const auto response = home->link->Receive(deadline);
+    const ExpertFrame& frame = home->frames[home->answered];
+    const Status taken = response.ok()
+                             ? TakeAnswer(frame, response->output(), expected_.hidden, outputs_.data())
+                             : response.status();
+    note(*home, taken);
+    if (taken.ok()) ++home->answered;
   }
   return first;
+}
+
+/// Until every frame is answered, again and again where a link breaks.
+Status RemoteFeedForward::AskAll(system_clock::time_point deadline) {
+  while (!std::ranges::all_of(homes_, &Home::done)) {
+    const Status status = AskOnce(deadline);
+    if (status.ok()) continue;
+    if (!WorthAnotherTry(status) || system_clock::now() + kRetryPause >= deadline) return status;
+    std::this_thread::sleep_for(kRetryPause);
+  }
+  return Status::Ok();
 }
 
 Status RemoteFeedForward::AddTo(int64_t layer, const engine::FeedForwardInput& input,
                                 engine::ThreadPool& pool, float* residual) {
   const auto deadline = system_clock::now() + kLayerTimeout;
   if (!connected_) CONCLAVE_RETURN_IF_ERROR(Connect(deadline));
-  const int64_t count = expected_.slices * input.tokens * expected_.hidden;
-  if (outputs_.size() < static_cast<size_t>(count)) outputs_.resize(count);
-  v1::ExchangeRequest request;
-  request.set_layer(static_cast<uint32_t>(layer));
-  request.set_model_hash(expected_.model_hash);
-  *request.mutable_input() = InputToWire(input, expected_.hidden);
-  for (Home& home : homes_) home.answered = false;
-
-  Status status = AskOnce(request, input.tokens, deadline);
-  while (!status.ok() && WorthAnotherTry(status) && system_clock::now() + kRetryPause < deadline) {
-    std::this_thread::sleep_for(kRetryPause);
-    status = AskOnce(request, input.tokens, deadline);
-  }
+  MakeFrames(layer, input);
+  const Status status = AskAll(deadline);
   if (!status.ok()) {
     platform::LogWarning("decoder", "a feed-forward layer could not be computed",
                          {{"layer", layer}, {"error", status.ToString()}});
@@ -127,7 +133,7 @@ Status RemoteFeedForward::AddTo(int64_t layer, const engine::FeedForwardInput& i
     const bool silent = status.code() == StatusCode::kDeadlineExceeded;
     return silent || WorthAnotherTry(status) ? Unavailable(status.message()) : status;
   }
-  engine::AddSlices(outputs_.data(), expected_.slices, input.tokens, expected_.hidden, pool, residual);
+  dispatch_.AddTo(outputs_.data(), expected_.hidden, pool, residual);
   return Status::Ok();
 }
 

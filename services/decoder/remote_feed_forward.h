@@ -6,28 +6,31 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/model/expert_dispatch.h"
 #include "engine/model/feed_forward.h"
+#include "services/decoder/expert_frame.h"
 #include "services/decoder/expert_link.h"
 
 namespace conclave::decoder {
 
-/// Feed-forward layers that live in other processes. The links are asked one by one but answer side by side;
-/// a layer is asked for again when a link broke, until the step's deadline, because a layer can be computed
+/// Feed-forward layers whose experts live in other processes. The links are asked one by one but answer side
+/// by side; a frame is sent again when a link broke, until the layer's deadline, because it can be computed
 /// any number of times. Used by one thread at a time.
 class RemoteFeedForward final : public engine::FeedForward {
  public:
   /// What the shards must agree on with this decoder.
   struct Expectation {
     std::string model_hash;
-    int64_t layers = 0;
     int64_t hidden = 0;
-    int64_t slices = 0;
+    std::vector<engine::LayerExperts> layers;
+    /// The most that a shard's answer to one frame may have.
+    int64_t answer_bytes = int64_t{16} << 20;
   };
 
   RemoteFeedForward(std::vector<std::unique_ptr<ExpertLink>> links, Expectation expected);
 
   /// Asks every shard what lives there. Until this succeeded, AddTo does it first.
-  /// Errors: UNAVAILABLE (a shard cannot be reached, or a slice has no home), FAILED_PRECONDITION (another
+  /// Errors: UNAVAILABLE (a shard cannot be reached, or an expert has no home), FAILED_PRECONDITION (another
   /// model).
   Status Connect(std::chrono::system_clock::time_point deadline);
 
@@ -37,20 +40,24 @@ class RemoteFeedForward final : public engine::FeedForward {
  private:
   struct Home {
     std::unique_ptr<ExpertLink> link;
-    std::vector<int64_t> slices;
-    bool answered = false;
+    std::vector<bool> here;           ///< by expert
+    std::vector<ExpertFrame> frames;  ///< of the layer that runs
+    size_t answered = 0;              ///< how many of them
+
+    bool done() const { return answered == frames.size(); }
   };
 
   Status Learn(Home& home, std::chrono::system_clock::time_point deadline);
-  Status AskOnce(const v1::ExchangeRequest& request, int64_t tokens,
-                 std::chrono::system_clock::time_point deadline);
-  Status Take(Home& home, const v1::ExchangeResponse& response, int64_t tokens);
+  void MakeFrames(int64_t layer, const engine::FeedForwardInput& input);
+  Status AskOnce(std::chrono::system_clock::time_point deadline);
+  Status AskAll(std::chrono::system_clock::time_point deadline);
 
   std::vector<Home> homes_;
   Expectation expected_;
+  int64_t most_experts_ = 0;  ///< of a layer
   bool connected_ = false;
-  std::vector<float> outputs_;  ///< [slices, tokens, hidden]
-  std::vector<float> received_;
+  engine::ExpertDispatch dispatch_;
+  std::vector<float> outputs_;  ///< [rows of the dispatch, hidden]
 };
 
 }  // namespace conclave::decoder

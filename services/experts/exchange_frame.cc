@@ -40,7 +40,61 @@ Status ReadBlocks(const std::string& data, engine::QuantisedRows& rows) {
   return Status::Ok();
 }
 
+/// The rows of one expert, appended to the frame's.
+Status ReadRows(const v1::ExpertTokens& tokens, FrameInput& frame) {
+  const size_t first = frame.rows.size();
+  for (const uint32_t row : tokens.rows()) {
+    const bool ascending = frame.rows.size() == first || static_cast<int32_t>(row) > frame.rows.back();
+    if (row >= frame.input.tokens || !ascending) {
+      return InvalidArgument("expert " + std::to_string(tokens.expert()) + " is to compute row " +
+                             std::to_string(row) + "; rows of the " + std::to_string(frame.input.tokens) +
+                             " tokens must be ascending");
+    }
+    frame.rows.push_back(static_cast<int32_t>(row));
+  }
+  return Status::Ok();
+}
+
+Status CheckExpert(int64_t expert, const v1::ExchangeRequest& request, const engine::FeedForwardShard& shard,
+                   const FrameInput& frame) {
+  const int64_t total = shard.shape(request.layer()).total();
+  const bool ascending = frame.work.empty() || expert > frame.work.back().expert;
+  if (expert >= total || !ascending) {
+    return InvalidArgument("expert " + std::to_string(expert) + " of " + std::to_string(total) +
+                           " in layer " + std::to_string(request.layer()) + "; experts must be ascending");
+  }
+  if (shard.Find(request.layer(), expert) != nullptr) return Status::Ok();
+  return FailedPrecondition("expert " + std::to_string(expert) + " of layer " +
+                            std::to_string(request.layer()) + " does not live here");
+}
+
 }  // namespace
+
+Status ReadWork(const v1::ExchangeRequest& request, const engine::FeedForwardShard& shard,
+                FrameInput& frame) {
+  const int64_t tokens = frame.input.tokens;
+  frame.work.clear();
+  frame.rows.clear();
+  frame.output_rows = 0;
+  if (request.experts().empty()) frame.work = shard.CommonWork(request.layer(), tokens);
+  for (const v1::ExpertTokens& wanted : request.experts()) {
+    CONCLAVE_RETURN_IF_ERROR(CheckExpert(wanted.expert(), request, shard, frame));
+    CONCLAVE_RETURN_IF_ERROR(ReadRows(wanted, frame));
+    const int64_t count = wanted.rows().empty() ? tokens : wanted.rows_size();
+    frame.work.push_back({.expert = wanted.expert(), .tokens = count, .rows = nullptr});
+  }
+  int64_t first = 0;
+  for (size_t i = 0; i < frame.work.size(); ++i) {
+    frame.output_rows += frame.work[i].tokens;
+    if (request.experts().empty() || request.experts(static_cast<int>(i)).rows().empty()) continue;
+    frame.work[i].rows = frame.rows.data() + first;  // The rows move no more.
+    first += frame.work[i].tokens;
+  }
+  const int64_t bytes = frame.output_rows * shard.hidden() * static_cast<int64_t>(sizeof(float));
+  if (bytes <= kMostOutputBytes) return Status::Ok();
+  return InvalidArgument("the answer to this frame would have " + std::to_string(bytes) + " bytes; at most " +
+                         std::to_string(kMostOutputBytes) + " are allowed: ask for fewer rows at once");
+}
 
 Status ReadInput(const v1::Tensor& tensor, int64_t hidden, bool quantised, FrameInput& frame) {
   const auto wanted = quantised ? v1::TENSOR_DTYPE_Q8_BLOCK32 : v1::TENSOR_DTYPE_F32;

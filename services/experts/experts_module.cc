@@ -36,7 +36,7 @@ v1::ExpertsServiceDescribeResponse Describe(const platform::ModelSource& model,
   description.set_layers(static_cast<uint32_t>(shard.layers()));
   description.set_hidden_size(static_cast<uint32_t>(shard.hidden()));
   description.set_total_slices(static_cast<uint32_t>(total_slices));
-  for (const int64_t slice : shard.slices()) description.add_slices(static_cast<uint32_t>(slice));
+  for (const int64_t slice : shard.experts()) description.add_slices(static_cast<uint32_t>(slice));
   description.set_weight_bytes(static_cast<uint64_t>(shard.weight_bytes()));
   return description;
 }
@@ -47,7 +47,7 @@ Result<ExpertsModule> MakeExpertsModule(const platform::ModuleContext& context,
                                         std::shared_ptr<engine::ThreadPool> pool) {
   CONCLAVE_ASSIGN_OR_RETURN(const auto file, engine::OpenModelFile(context.model.path));
   CONCLAVE_ASSIGN_OR_RETURN(const auto description, engine::DescribeModel(*file));
-  const int64_t total = engine::FeedForwardSlices(*file, description);
+  const int64_t total = engine::ExpertLayout(*file, description).most();
   std::vector<int64_t> slices = context.process.expert_slices;
   if (slices.empty()) {
     slices.resize(total);
@@ -59,7 +59,7 @@ Result<ExpertsModule> MakeExpertsModule(const platform::ModuleContext& context,
   std::shared_ptr<engine::FeedForwardShard> shard = std::move(loaded);
   auto actor = context.actors.spawn<ShardActor, caf::detached>(shard, std::move(pool), context.model.hash);
   ExpertsModule made;
-  made.complete = static_cast<int64_t>(shard->slices().size()) == total;
+  made.complete = static_cast<int64_t>(shard->experts().size()) == total;
   made.module = std::make_unique<Module>(std::move(actor), Describe(context.model, *shard, total));
   made.shard = std::move(shard);
   return made;

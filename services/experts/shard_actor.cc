@@ -45,18 +45,23 @@ Result<v1::ExchangeResponse> ShardActor::Compute(ExchangeSession& session,
   const int64_t hidden = shard_->hidden();
   const int64_t layer = request.layer();
   CONCLAVE_RETURN_IF_ERROR(ReadInput(request.input(), hidden, shard_->quantised(layer), frame_));
+  CONCLAVE_RETURN_IF_ERROR(ReadWork(request, *shard_, frame_));
   ++session.next_frame;
-  const auto slices = static_cast<int64_t>(shard_->slices().size());
-  const int64_t tokens = frame_.input.tokens;
   v1::ExchangeResponse response;
   response.set_frame(request.frame());
   v1::Tensor& output = *response.mutable_output();
   output.set_dtype(v1::TENSOR_DTYPE_F32);
-  for (const int64_t size : {slices, tokens, hidden}) output.add_shape(static_cast<uint32_t>(size));
+  if (request.experts().empty()) {
+    output.add_shape(static_cast<uint32_t>(frame_.work.size()));
+    output.add_shape(static_cast<uint32_t>(frame_.input.tokens));
+  } else {
+    output.add_shape(static_cast<uint32_t>(frame_.output_rows));
+  }
+  output.add_shape(static_cast<uint32_t>(hidden));
   std::string& data = *output.mutable_data();
-  data.resize(slices * tokens * hidden * sizeof(float));
+  data.resize(frame_.output_rows * hidden * sizeof(float));
   // A string's buffer is aligned for any number: it comes from operator new.
-  shard_->Compute(layer, frame_.input, *pool_, reinterpret_cast<float*>(data.data()));
+  shard_->Compute(layer, frame_.input, frame_.work, *pool_, reinterpret_cast<float*>(data.data()));
   return response;
 }
 

@@ -20,6 +20,7 @@
 #include "engine/files/model_file.h"
 #include "engine/files/safetensors_header.h"
 #include "engine/model/architecture.h"
+#include "engine/model/expert_layout.h"
 #include "engine/model/rope.h"
 #include "tests/support/temporary_folder.h"
 
@@ -39,7 +40,19 @@ struct Options {
 struct Seed {
   std::string bytes;
   bool gguf = false;
+  std::string config;  ///< of a folder of safetensors
 };
+
+std::string ReadFile(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+constexpr const char* kConfig =
+    R"({"model_type":"llama","hidden_size":32,"intermediate_size":64,"num_hidden_layers":1,"num_attention_heads":2,)"
+    R"("num_key_value_heads":1,"vocab_size":8,"max_position_embeddings":128,"tie_word_embeddings":true,)"
+    R"("rope_scaling":{"rope_type":"llama3","factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,)"
+    R"("original_max_position_embeddings":64}})";
 
 std::vector<Seed> LoadCorpus(const fs::path& corpus) {
   std::vector<fs::path> paths;
@@ -49,8 +62,11 @@ std::vector<Seed> LoadCorpus(const fs::path& corpus) {
   std::ranges::sort(paths);
   std::vector<Seed> seeds;
   for (const fs::path& path : paths) {
-    std::ifstream file(path, std::ios::binary);
-    seeds.push_back({{std::istreambuf_iterator<char>(file), {}}, path.parent_path().filename() == "gguf"});
+    if (path.extension() == ".json") continue;
+    const fs::path config = fs::path(path).replace_extension(".json");
+    seeds.push_back({.bytes = ReadFile(path),
+                     .gguf = path.extension() == ".gguf",
+                     .config = fs::exists(config) ? ReadFile(config) : kConfig});
   }
   return seeds;
 }
@@ -111,14 +127,20 @@ bool Use(const ModelFile& file) {
   row.resize(static_cast<size_t>(description->architecture.rope_dims));
   const RopeTable table(description->architecture);
   table.CosSin(description->architecture.context - 1, row.data());
+  const ExpertLayout layout(file, *description);
+  for (int64_t layer = 0; layer < layout.layers(); ++layer) {
+    for (int64_t expert = 0; expert < layout.layer(layer).total(); ++expert) {
+      const auto matrices = layout.matrices(layer, expert);
+      if (!matrices.ok() ||
+          !PackedMatrix::Pack(*matrices->down.tensor, matrices->down.row_begin, matrices->down.row_end,
+                              matrices->down.column_begin, matrices->down.column_end)
+               .ok()) {
+        std::abort();
+      }
+    }
+  }
   return true;
 }
-
-constexpr const char* kConfig =
-    R"({"model_type":"llama","hidden_size":32,"intermediate_size":64,"num_hidden_layers":1,"num_attention_heads":2,)"
-    R"("num_key_value_heads":1,"vocab_size":8,"max_position_embeddings":128,"tie_word_embeddings":true,)"
-    R"("rope_scaling":{"rope_type":"llama3","factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,)"
-    R"("original_max_position_embeddings":64}})";
 
 struct Counts {
   uint64_t opened = 0;
@@ -160,7 +182,7 @@ void RunOne(uint64_t iteration, const Options& options, const std::vector<Seed>&
   if (seed.gguf) {
     TryGguf(bytes, folder, counts);
   } else {
-    TrySafetensors(bytes, kConfig, mutator, folder, counts);
+    TrySafetensors(bytes, seed.config, mutator, folder, counts);
   }
 }
 

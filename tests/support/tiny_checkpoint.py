@@ -1,4 +1,4 @@
-"""Makes small random Llama checkpoints with a tokenizer of their own, as `transformers` saves them."""
+"""Makes small random checkpoints with a tokenizer of their own, as `transformers` saves them."""
 
 from pathlib import Path
 
@@ -27,13 +27,16 @@ def save_tokenizer(folder: Path) -> None:
     saved.save_pretrained(folder)
 
 
-def make(folder: Path, *, dtype: str = "float32", shard_size: str = "1GB", tokenizer: bool = True, **changes):
-    """Saves a checkpoint and returns its model in that type. `changes`: fields of its configuration."""
+def make(folder: Path, *, family: str = "Llama", dtype: str = "float32", shard_size: str = "1GB", tokenizer: bool = True,
+         **changes):
+    """Saves a checkpoint and returns its model in that type. `family`: the name that transformers' classes begin with;
+    `changes`: fields of its configuration."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    import transformers
 
     torch.manual_seed(20)
-    model = LlamaForCausalLM(LlamaConfig(**{**SIZES, **changes})).eval()
+    config = getattr(transformers, f"{family}Config")(**{**SIZES, **changes})
+    model = getattr(transformers, f"{family}ForCausalLM")(config).eval()
     with torch.no_grad():
         # Larger than a fresh model's, so that attention is far from uniform and logits from zero; norms that differ.
         for parameter in model.parameters():

@@ -38,16 +38,11 @@ class FakeExperts final : public v1::ExpertsService::Service {
       v1::ExchangeResponse response;
       response.set_frame(request.frame());
       response.mutable_output()->set_dtype(v1::TENSOR_DTYPE_F32);
-      const auto tokens = static_cast<uint32_t>(x.size() / kHidden);
-      for (const uint32_t size : {static_cast<uint32_t>(slices_.size()), tokens, uint32_t{kHidden}}) {
-        response.mutable_output()->add_shape(size);
-      }
-      for (const uint32_t slice : slices_) {
-        for (float value : x) {
-          value *= static_cast<float>(slice + 1);
-          response.mutable_output()->mutable_data()->append(reinterpret_cast<char*>(&value), sizeof value);
-        }
-      }
+      uint32_t rows = 0;
+      for (const v1::ExpertTokens& work : request.experts()) rows += Answer(work, x, response);
+      response.mutable_output()->add_shape(rows);
+      response.mutable_output()->add_shape(kHidden);
+      most_rows = std::max(most_rows.load(), rows);
       stream->Write(response);
     }
     return grpc::Status::OK;
@@ -57,7 +52,24 @@ class FakeExperts final : public v1::ExpertsService::Service {
   std::atomic<int> failures = 0;
   grpc::StatusCode failure_code = grpc::StatusCode::UNAVAILABLE;
 
+  std::atomic<uint32_t> most_rows = 0;  ///< of an answer
+
  private:
+  /// How many rows were answered.
+  static uint32_t Answer(const v1::ExpertTokens& work, const std::vector<float>& x,
+                         v1::ExchangeResponse& response) {
+    std::vector<uint32_t> rows(work.rows().begin(), work.rows().end());
+    for (uint32_t row = 0; work.rows().empty() && row < x.size() / kHidden; ++row) rows.push_back(row);
+    for (const uint32_t row : rows) {
+      for (int64_t i = 0; i < kHidden; ++i) {
+        const float value = x[row * kHidden + i] * static_cast<float>(work.expert() + 1);
+        response.mutable_output()->mutable_data()->append(reinterpret_cast<const char*>(&value),
+                                                          sizeof value);
+      }
+    }
+    return static_cast<uint32_t>(rows.size());
+  }
+
   std::vector<uint32_t> slices_;
 };
 
@@ -82,8 +94,10 @@ class RemoteFeedForwardTest : public ::testing::Test {
           "the shard"));
     }
     remote_ = std::make_unique<RemoteFeedForward>(
-        std::move(links),
-        RemoteFeedForward::Expectation{.model_hash = "hash", .layers = 2, .hidden = kHidden, .slices = 3});
+        std::move(links), RemoteFeedForward::Expectation{.model_hash = "hash",
+                                                         .hidden = kHidden,
+                                                         .layers = {layers_, layers_},
+                                                         .answer_bytes = answer_bytes_});
   }
 
   Status Add(int64_t tokens) {
@@ -92,6 +106,8 @@ class RemoteFeedForwardTest : public ::testing::Test {
     return remote_->AddTo(1, {.tokens = tokens, .x = input_.data()}, pool_, residual_.data());
   }
 
+  engine::LayerExperts layers_{.routed = 0, .common = 3};
+  int64_t answer_bytes_ = 1 << 20;
   FakeExperts first_{{0, 2}};
   FakeExperts second_{{1}};
   FakeExperts overlapping_{{1, 2}};
@@ -107,6 +123,33 @@ TEST_F(RemoteFeedForwardTest, SlicesOfAllShardsAreAddedOnce) {
     ASSERT_TRUE(Add(tokens).ok());
     EXPECT_EQ(residual_, std::vector<float>(tokens * kHidden, 16.0f));
   }
+}
+
+/// Experts 0 and 2 live in one shard, 1 and the shared one in the other.
+TEST_F(RemoteFeedForwardTest, TokensGoToTheirExperts) {
+  layers_ = {.routed = 2, .common = 1};
+  Start({&first_, &second_});
+  const engine::Routing routing{
+      .per_token = 1, .experts = {0, 1, 1, 0, 1}, .weights = {1.0f, 2.0f, 4.0f, 8.0f, 16.0f}};
+  const std::vector<float> x = {1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5};
+  residual_.assign(x.size(), 10.0f);
+  ASSERT_TRUE(
+      remote_->AddTo(0, {.tokens = 5, .x = x.data(), .routing = &routing}, pool_, residual_.data()).ok());
+  // Expert e multiplies by e + 1, the shared one by 3.
+  const float expected[] = {10 + 1 + 3, 10 + 2 * 2 * 2 + 6, 10 + 4 * 3 * 2 + 9, 10 + 8 * 4 + 12,
+                            10 + 16 * 5 * 2 + 15};
+  for (size_t i = 0; i < x.size(); ++i) EXPECT_EQ(residual_[i], expected[i / kHidden]) << i;
+}
+
+TEST_F(RemoteFeedForwardTest, LargeAnswersComeInSeveralFrames) {
+  answer_bytes_ = 5 * kHidden * sizeof(float);
+  Start({&first_, &second_});
+  for (const int64_t tokens : {1, 5, 7, 23}) {
+    ASSERT_TRUE(Add(tokens).ok());
+    EXPECT_EQ(residual_, std::vector<float>(tokens * kHidden, 16.0f));
+  }
+  EXPECT_EQ(first_.most_rows, 5u);
+  EXPECT_EQ(second_.most_rows, 5u);
 }
 
 TEST_F(RemoteFeedForwardTest, BrokenLinkIsTriedAgain) {

@@ -47,10 +47,8 @@ struct SmallDecoder {
       : file(*engine::OpenModelFile(folder.Write("small.gguf", model))) {
     const engine::ModelDescription description = *engine::DescribeModel(*file);
     auto transformer = *engine::Transformer::Load(*file, description, *pool);
-    std::vector<int64_t> slices(engine::FeedForwardSlices(*file, description));
-    std::iota(slices.begin(), slices.end(), 0);
-    auto own = std::make_unique<HookedFeedForward>(
-        *engine::FeedForwardShard::Load(*file, description, std::move(slices), *pool));
+    auto own =
+        std::make_unique<HookedFeedForward>(*engine::FeedForwardShard::LoadAll(*file, description, *pool));
     feed_forward = own.get();
     const engine::KvLayout layout = *transformer->LayoutOfKv(kv_format);
     kv = *engine::KvPool::Create(layout, kv_blocks * layout.block_bytes());

@@ -1,12 +1,10 @@
 #include "services/decoder/wire.h"
 
-#include <cstring>
 #include <functional>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "services/decoder/expert_frame.h"
 #include "services/decoder/limits.h"
 
 namespace conclave::decoder {
@@ -183,48 +181,6 @@ TEST(WireTest, EventsWithTokensLogprobsAndEnds) {
   EXPECT_EQ(wire.events(2).end().error_message(), "full");
   EXPECT_EQ(wire.events(2).end().retry_after_ms(), 50);
   EXPECT_EQ(wire.events(2).end().finish_reason(), v1::FINISH_REASON_UNSPECIFIED);
-}
-
-TEST(ExpertFrameTest, InputAsBlocksIsWhatTheKernelsMade) {
-  engine::QuantisedRows rows;
-  rows.Resize(2, 40);
-  for (size_t i = 0; i < rows.q.size(); ++i) rows.q[i] = static_cast<int8_t>(i - 60);
-  for (size_t i = 0; i < rows.scales.size(); ++i) rows.scales[i] = 0.5f + static_cast<float>(i);
-  const v1::Tensor tensor = InputToWire({.tokens = 2, .x8 = &rows}, 40);
-  EXPECT_EQ(tensor.dtype(), v1::TENSOR_DTYPE_Q8_BLOCK32);
-  EXPECT_THAT(tensor.shape(), ElementsAre(2u, 40u));
-  ASSERT_EQ(tensor.data().size(), 4u * 36);
-  for (int block = 0; block < 4; ++block) {
-    float scale = 0.0f;
-    std::memcpy(&scale, tensor.data().data() + block * 36, 4);
-    EXPECT_EQ(scale, rows.scales[block]);
-    EXPECT_EQ(std::memcmp(tensor.data().data() + block * 36 + 4, rows.q.data() + block * 32, 32), 0);
-  }
-}
-
-TEST(ExpertFrameTest, InputAsFloats) {
-  const float x[] = {1.0f, -2.0f, 3.0f, 4.0f};
-  const v1::Tensor tensor = InputToWire({.tokens = 2, .x = x}, 2);
-  EXPECT_EQ(tensor.dtype(), v1::TENSOR_DTYPE_F32);
-  EXPECT_EQ(tensor.data(), std::string(reinterpret_cast<const char*>(x), sizeof x));
-}
-
-TEST(ExpertFrameTest, OutputMustHaveTheShapeThatWasAskedFor) {
-  const float numbers[] = {1.0f, 2.0f, 3.0f, 4.0f, 5.0f, 6.0f};
-  v1::Tensor tensor;
-  tensor.set_dtype(v1::TENSOR_DTYPE_F32);
-  for (const uint32_t size : {1u, 2u, 3u}) tensor.add_shape(size);
-  tensor.set_data(numbers, sizeof numbers);
-  float out[6] = {};
-  ASSERT_TRUE(OutputFromWire(tensor, 1, 2, 3, out).ok());
-  EXPECT_EQ(out[5], 6.0f);
-  EXPECT_EQ(OutputFromWire(tensor, 2, 1, 3, out).code(), StatusCode::kInternal);
-  EXPECT_EQ(OutputFromWire(v1::Tensor(), 1, 2, 3, out).code(), StatusCode::kInternal);
-  v1::Tensor cut = tensor;
-  cut.mutable_data()->pop_back();
-  EXPECT_EQ(OutputFromWire(cut, 1, 2, 3, out).code(), StatusCode::kInternal);
-  tensor.set_dtype(v1::TENSOR_DTYPE_Q8_BLOCK32);
-  EXPECT_EQ(OutputFromWire(tensor, 1, 2, 3, out).code(), StatusCode::kInternal);
 }
 
 }  // namespace

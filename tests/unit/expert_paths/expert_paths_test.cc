@@ -18,15 +18,17 @@ namespace conclave {
 namespace {
 
 using conclave::testing::MatrixType;
+using conclave::testing::SmallFeedForward;
 using decoder::GenerateClient;
 using decoder::Heard;
 
 constexpr int32_t kBrokenToken = 40;
 
-/// Which slices live in which shard; none: all are called in the decoder's own process.
+/// Which experts live in which shard; none: all are called in the decoder's own process.
 struct Placement {
   const char* name;
   std::vector<std::vector<int64_t>> shards;
+  SmallFeedForward feed_forward = SmallFeedForward::kDense;
 };
 
 /// A process with one service.
@@ -77,7 +79,8 @@ class Installation {
   static std::shared_ptr<engine::ThreadPool> Threads() { return std::make_shared<engine::ThreadPool>(1); }
 
   platform::ModuleContext Context(const Process& process) {
-    return {config_, process.config, actors_.get(), *channels_, metrics_, state_.get(), folder_.path(), model_};
+    return {config_,  process.config, actors_.get(),  *channels_,
+            metrics_, state_.get(),   folder_.path(), model_};
   }
 
   static void Serve(Process& process, std::unique_ptr<platform::ServiceModule> module) {
@@ -155,8 +158,16 @@ INSTANTIATE_TEST_SUITE_P(Placements, ExpertPathsTest,
                                            Placement{"FourShards", {{3}, {1}, {0}, {2}}}),
                          [](const auto& info) { return info.param.name; });
 
+/// Six experts that are chosen from, and a shared one.
+INSTANTIATE_TEST_SUITE_P(
+    MixturePlacements, ExpertPathsTest,
+    ::testing::Values(Placement{"OneShard", {{0, 1, 2, 3, 4, 5, 6}}, SmallFeedForward::kMixture},
+                      Placement{"TwoShards", {{0, 2, 4, 6}, {1, 3, 5}}, SmallFeedForward::kMixture},
+                      Placement{"FourShards", {{6}, {5, 0}, {1}, {4, 3, 2}}, SmallFeedForward::kMixture}),
+    [](const auto& info) { return info.param.name; });
+
 TEST_P(ExpertPathsTest, TokensAreThoseOfOneProcess) {
-  const std::string model = conclave::testing::SmallLlama(MatrixType::kQ8_0).Bytes();
+  const auto model = conclave::testing::SmallModel(GetParam().feed_forward, MatrixType::kQ8_0, 256).Bytes();
   Installation here(InOneProcess(), model);
   Installation there(GetParam(), model);
   for (const double temperature : {0.0, 0.8}) {
@@ -167,7 +178,8 @@ TEST_P(ExpertPathsTest, TokensAreThoseOfOneProcess) {
 /// A hidden state that became NaN (damaged weights) is one sequence's failure on every path.
 TEST_P(ExpertPathsTest, SequenceThatBecomesNanFailsAlone) {
   for (const MatrixType type : {MatrixType::kF32, MatrixType::kQ8_0}) {
-    const std::string model = conclave::testing::SmallLlamaWithBrokenToken(type, kBrokenToken);
+    const std::string model =
+        conclave::testing::SmallModelWithBrokenToken(GetParam().feed_forward, type, kBrokenToken);
     Installation here(InOneProcess(), model);
     const auto expected = Answers(here, 0.8);
     Installation there(GetParam(), model);

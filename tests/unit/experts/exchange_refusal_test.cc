@@ -52,6 +52,29 @@ TEST_P(ExchangeRefusalTest, LayerThatThereIsNot) {
   ExpectInvalid([](auto& frame) { frame.set_layer(UINT32_MAX); }, "layer 4294967295 of 2");
 }
 
+TEST_P(ExchangeRefusalTest, ExpertsThatThereAreNot) {
+  const auto wants = [](std::vector<uint32_t> experts, std::vector<uint32_t> rows = {}) {
+    return [=](v1::ExchangeRequest& frame) {
+      for (const uint32_t expert : experts) {
+        v1::ExpertTokens& tokens = *frame.add_experts();
+        tokens.set_expert(expert);
+        tokens.mutable_rows()->Add(rows.begin(), rows.end());
+      }
+    };
+  };
+  ExpectInvalid(wants({4}), "expert 4 of 4 in layer 1");
+  ExpectInvalid(wants({UINT32_MAX}), "expert 4294967295 of 4");
+  ExpectInvalid(wants({1, 1}), "experts must be ascending");
+  ExpectInvalid(wants({2, 0}), "expert 0 of 4 in layer 1; experts must be ascending");
+  ExpectInvalid(wants({0}, {2}), "expert 0 is to compute row 2; rows of the 2 tokens must be ascending");
+  ExpectInvalid(wants({0}, {1, 1}), "row 1");
+  ExpectInvalid(wants({0}, {1, 0}), "row 0");
+  ExpectInvalid(wants({0}, {UINT32_MAX}), "row 4294967295");
+  Serve({0, 2});
+  ExpectRefused(wants({0, 1}), grpc::StatusCode::FAILED_PRECONDITION,
+                "expert 1 of layer 1 does not live here");
+}
+
 TEST_P(ExchangeRefusalTest, FrameOutOfOrder) {
   ExpectInvalid([](auto& frame) { frame.set_frame(0); }, "frame 0 came instead of 1");
   ExpectInvalid([](auto& frame) { frame.set_frame(2); }, "frame 2 came instead of 1");

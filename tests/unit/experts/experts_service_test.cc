@@ -40,8 +40,36 @@ TEST_P(ExpertsServiceTest, SlicesAddedInOrderAreTheLocalFeedForward) {
   ASSERT_TRUE(response.has_value());
   std::vector<float> outputs(response->output().data().size() / sizeof(float));
   std::memcpy(outputs.data(), response->output().data().data(), response->output().data().size());
-  engine::AddSlices(outputs.data(), 4, 5, hidden, own_pool_, residual.data());
+  engine::ExpertDispatch dispatch;
+  dispatch.Plan({.routed = 0, .common = 4}, 5, nullptr);
+  dispatch.AddTo(outputs.data(), hidden, own_pool_, residual.data());
   EXPECT_EQ(residual, expected);
+}
+
+TEST_P(ExpertsServiceTest, ExpertsComputeTheRowsTheyAreGiven) {
+  Serve({3, 1, 0});
+  const auto input = Input(4, 7);
+  const std::vector<int32_t> rows = {0, 2, 3};
+  const std::vector<engine::ExpertWork> work = {{.expert = 0, .tokens = 3, .rows = rows.data()},
+                                                {.expert = 3, .tokens = 4, .rows = nullptr}};
+  std::vector<float> expected(7 * static_cast<size_t>(shard_->hidden()));
+  own_->Compute(1, input->input, work, own_pool_, expected.data());
+
+  v1::ExchangeRequest request = input->Request(0, 1, kHash);
+  v1::ExpertTokens& some = *request.add_experts();
+  some.set_expert(0);
+  some.mutable_rows()->Add(rows.begin(), rows.end());
+  request.add_experts()->set_expert(3);
+  ExchangeClient client(*stub_);
+  ASSERT_TRUE(client.Send(request));
+  const auto response = client.Receive();
+  ASSERT_TRUE(response.has_value());
+  const v1::Tensor& output = response->output();
+  ASSERT_EQ(output.shape_size(), 2);
+  EXPECT_EQ(output.shape(0), 7u);
+  EXPECT_EQ(output.shape(1), shard_->hidden());
+  ASSERT_EQ(output.data().size(), expected.size() * sizeof(float));
+  EXPECT_EQ(std::memcmp(output.data().data(), expected.data(), output.data().size()), 0);
 }
 
 TEST_P(ExpertsServiceTest, SomeSlicesAnswerForThemselves) {

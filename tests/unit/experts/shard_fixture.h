@@ -101,7 +101,7 @@ class ShardTest : public ::testing::TestWithParam<MatrixType> {
         folder_.Write("small.gguf", conclave::testing::SmallLlama(GetParam()).Bytes()));
     const engine::ModelDescription description = *engine::DescribeModel(*file_);
     shard_ = *engine::FeedForwardShard::Load(*file_, description, std::move(slices), *pool_);
-    own_ = *engine::FeedForwardShard::Load(*file_, description, shard_->slices(), own_pool_);
+    own_ = *engine::FeedForwardShard::Load(*file_, description, shard_->experts(), own_pool_);
     actor_ = actors_.get().spawn<ShardActor, caf::detached>(shard_, pool_, kHash);
     v1::ExpertsServiceDescribeResponse shown;
     shown.set_layers(static_cast<uint32_t>(shard_->layers()));
@@ -136,8 +136,8 @@ class ShardTest : public ::testing::TestWithParam<MatrixType> {
 
   /// What the slices give by function call.
   std::vector<float> Computed(int64_t layer, const engine::FeedForwardInput& input) {
-    std::vector<float> out(own_->slices().size() * input.tokens * own_->hidden());
-    own_->Compute(layer, input, own_pool_, out.data());
+    std::vector<float> out(own_->experts().size() * input.tokens * own_->hidden());
+    own_->Compute(layer, input, own_->CommonWork(layer, input.tokens), own_pool_, out.data());
     return out;
   }
 
@@ -149,7 +149,7 @@ class ShardTest : public ::testing::TestWithParam<MatrixType> {
     const v1::Tensor& output = response->output();
     EXPECT_EQ(output.dtype(), v1::TENSOR_DTYPE_F32);
     ASSERT_EQ(output.shape_size(), 3);
-    EXPECT_EQ(output.shape(0), own_->slices().size());
+    EXPECT_EQ(output.shape(0), own_->experts().size());
     EXPECT_EQ(output.shape(1), tokens);
     EXPECT_EQ(output.shape(2), own_->hidden());
     ASSERT_EQ(output.data().size(), numbers.size() * sizeof(float));

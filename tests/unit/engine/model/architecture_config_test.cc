@@ -189,5 +189,94 @@ TEST(ArchitectureConfigTest, LongRope) {
   EXPECT_THAT(Error({{"rope_scaling", changed}}), HasSubstr("below 1"));
 }
 
+/// A tiny Qwen2-MoE of two layers, of which the first is dense.
+json MixtureConfig() {
+  json config = TinyConfig();
+  config.update({{"model_type", "qwen2_moe"},
+                 {"architectures", {"Qwen2MoeForCausalLM"}},
+                 {"num_hidden_layers", 2},
+                 {"num_experts", 3},
+                 {"num_experts_per_tok", 2},
+                 {"moe_intermediate_size", 8},
+                 {"shared_expert_intermediate_size", 16},
+                 {"qkv_bias", false},
+                 {"mlp_only_layers", {0}}});
+  return config;
+}
+
+Result<ModelDescription> DescribeMixture(const json& changes, const std::string& left_out = "none") {
+  json config = MixtureConfig();
+  config.update(changes);
+  auto tensors = TinyTensors();
+  const std::string mlp = "model.layers.1.mlp.";
+  for (const auto& [name, shape] : TinyTensors()) {
+    const size_t at = name.find("layers.0.");
+    if (at == std::string::npos || name.find("mlp") != std::string::npos) continue;
+    tensors.push_back({std::string(name).replace(at, 9, "layers.1."), shape});
+  }
+  tensors.insert(tensors.end(), {{mlp + "gate.weight", {3, 32}},
+                                 {mlp + "shared_expert.gate_proj.weight", {16, 32}},
+                                 {mlp + "shared_expert.up_proj.weight", {16, 32}},
+                                 {mlp + "shared_expert.down_proj.weight", {32, 16}},
+                                 {mlp + "shared_expert_gate.weight", {1, 32}}});
+  for (const std::string expert : {"0", "1", "2"}) {
+    tensors.push_back({mlp + "experts." + expert + ".gate_proj.weight", {8, 32}});
+    tensors.push_back({mlp + "experts." + expert + ".up_proj.weight", {8, 32}});
+    tensors.push_back({mlp + "experts." + expert + ".down_proj.weight", {32, 8}});
+  }
+  std::erase_if(tensors, [&](const auto& tensor) { return tensor.first.ends_with(left_out); });
+  const testing::TemporaryFolder folder;
+  folder.Write("config.json", config.dump());
+  folder.Write("model.safetensors", testing::SafetensorsOfZeros(tensors));
+  const auto file = OpenModelFile(folder.path());
+  if (!file.ok()) return file.status();
+  return DescribeModel(**file);
+}
+
+TEST(ArchitectureConfigTest, DescribesAMixture) {
+  const auto description = DescribeMixture({{"norm_topk_prob", true}});
+  ASSERT_TRUE(description.ok()) << description.status().ToString();
+  const Architecture& a = description->architecture;
+  EXPECT_FALSE(a.mixed(0));
+  EXPECT_TRUE(a.mixed(1));
+  EXPECT_EQ(a.inner, 64);
+  EXPECT_EQ(a.mixture.experts, 3);
+  EXPECT_EQ(a.mixture.per_token, 2);
+  EXPECT_EQ(a.mixture.inner, 8);
+  EXPECT_EQ(a.mixture.shared_inner, 16);
+  EXPECT_TRUE(a.mixture.renormalise);
+  EXPECT_FALSE(a.attention_bias);
+  // transformers 5 writes Mixtral's name for the number of experts.
+  const auto renamed = DescribeMixture({{"num_experts", nullptr}, {"num_local_experts", 3}});
+  EXPECT_TRUE(renamed.ok()) << renamed.status().ToString();
+}
+
+TEST(ArchitectureConfigTest, DenseLayersOfAMixture) {
+  const auto layers = [](const json& changes) { return DescribeMixture(changes).status().ToString(); };
+  EXPECT_TRUE(DescribeMixture({{"mlp_only_layers", json::array()}, {"decoder_sparse_step", 2}}).ok());
+  EXPECT_THAT(layers({{"decoder_sparse_step", 3}}), HasSubstr("leave no mixed layer"));
+  EXPECT_THAT(layers({{"mlp_only_layers", {0, 1}}}), HasSubstr("leave no mixed layer"));
+  for (const json& wrong : {json(1), json({2}), json({-1}), json({"0"}), json({0.5})}) {
+    EXPECT_THAT(layers({{"mlp_only_layers", wrong}}), HasSubstr("'mlp_only_layers' is not a list of layers"));
+  }
+}
+
+TEST(ArchitectureConfigTest, MixturesThatAreNone) {
+  const auto error = [](const json& changes) { return DescribeMixture(changes).status().ToString(); };
+  EXPECT_THAT(error({{"num_experts", 0}}), HasSubstr("'num_experts' is below 1"));
+  EXPECT_THAT(error({{"num_experts", 5000}}),
+              HasSubstr("the number of experts is 5000, must be from 0 to 4096"));
+  EXPECT_THAT(error({{"num_experts_per_tok", 4}}), HasSubstr("a token uses is 4, must be from 1 to 3"));
+  EXPECT_THAT(error({{"num_experts_per_tok", 0}}), HasSubstr("a token uses is 0"));
+  EXPECT_THAT(error({{"shared_expert_intermediate_size", 0}}),
+              HasSubstr("the width of the shared expert is 0"));
+  EXPECT_THAT(error({{"use_sliding_window", true}}), HasSubstr("UNIMPLEMENTED"));
+  EXPECT_THAT(error({{"model_type", "qwen3_next"}}), HasSubstr("the family 'qwen3_next'"));
+  EXPECT_THAT(DescribeMixture(json::object(), "experts.2.up_proj.weight").status().ToString(),
+              HasSubstr("'model.layers.1.mlp.experts.2.up_proj.weight' is missing"));
+  EXPECT_THAT(DescribeMixture({{"num_experts", 2}}).status().ToString(),
+              HasSubstr("[3, 32], must be [2, 32]"));
+}
+
 }  // namespace
 }  // namespace conclave::engine

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <stdexcept>
@@ -9,6 +10,7 @@
 
 #include "engine/model/architecture.h"
 #include "tests/support/gguf_builder.h"
+#include "tests/support/small_llama.h"
 #include "tests/support/temporary_folder.h"
 
 namespace conclave::engine {
@@ -78,14 +80,78 @@ TEST(ArchitectureGgufTest, OtherFamiliesAndFeaturesAreRefusedByName) {
   EXPECT_THAT(Describe(GgufBuilder()).status().ToString(), HasSubstr("'general.architecture' is missing"));
   EXPECT_THAT(Describe(GgufBuilder().Text("general.architecture", "mamba")).status().ToString(),
               AllOf(HasSubstr("UNIMPLEMENTED"), HasSubstr("'mamba'")));
-  EXPECT_THAT(Error([](GgufBuilder& b) { b.Uint32("llama.expert_count", 8); }),
-              AllOf(HasSubstr("UNIMPLEMENTED"), HasSubstr("mixture-of-experts")));
   EXPECT_THAT(Error([](GgufBuilder& b) { b.Float("llama.logit_scale", 2.0f); }),
               HasSubstr("llama.logit_scale"));
   EXPECT_THAT(Error([](GgufBuilder& b) { b.AddFloats("blk.0.attn_q_norm.weight", {16}); }),
               AllOf(HasSubstr("UNIMPLEMENTED"), HasSubstr("'blk.0.attn_q_norm.weight'")));
   EXPECT_THAT(Error([](GgufBuilder& b) { b.Uint32("llama.attention.value_length", 8); }),
               AllOf(HasSubstr("UNIMPLEMENTED"), HasSubstr("value_length")));
+}
+
+std::string MixtureError(const std::function<void(GgufBuilder&)>& change) {
+  GgufBuilder builder = testing::SmallMixture(testing::MatrixType::kF32);
+  change(builder);
+  return Describe(builder).status().ToString();
+}
+
+TEST(ArchitectureGgufTest, DescribesAMixture) {
+  const auto description = Describe(testing::SmallMixture(testing::MatrixType::kQ8_0));
+  ASSERT_TRUE(description.ok()) << description.status().ToString();
+  const Architecture& a = description->architecture;
+  EXPECT_EQ(a.family, "qwen2moe");
+  EXPECT_EQ(a.rope_layout, RopeLayout::kHalves);
+  EXPECT_EQ(a.mixture.experts, 6);
+  EXPECT_EQ(a.mixture.per_token, 2);
+  EXPECT_EQ(a.mixture.inner, 96);
+  EXPECT_EQ(a.mixture.shared_inner, 128);
+  EXPECT_TRUE(a.mixture.shared_gate);
+  EXPECT_FALSE(a.mixture.renormalise);
+  EXPECT_TRUE(a.mixed(0) && a.mixed(1));
+  EXPECT_EQ(description->names.expert_up, "blk.{}.ffn_up_exps.weight");
+}
+
+TEST(ArchitectureGgufTest, MixturesThatAreNone) {
+  EXPECT_THAT(Error([](GgufBuilder& b) { b.Uint32("llama.expert_count", 8); }),
+              HasSubstr("'llama.expert_used_count' is missing"));
+  EXPECT_THAT(MixtureError([](GgufBuilder& b) { b.Uint32("qwen2moe.expert_gating_func", 2); }),
+              AllOf(HasSubstr("UNIMPLEMENTED"), HasSubstr("expert_gating_func")));
+  EXPECT_THAT(MixtureError([](GgufBuilder& b) { TensorNamed(b, "blk.1.ffn_gate_inp.weight").name = "x"; }),
+              HasSubstr("tensor 'blk.1.ffn_gate_inp.weight' is missing"));
+  EXPECT_THAT(MixtureError([](GgufBuilder& b) { TensorNamed(b, "blk.0.ffn_up_exps.weight").dims[2] = 5; }),
+              HasSubstr("has the shape [5, 96, 64], must be [6, 96, 64]"));
+  EXPECT_THAT(
+      MixtureError([](GgufBuilder& b) { TensorNamed(b, "blk.0.ffn_gate_inp_shexp.weight").dims = {1, 64}; }),
+      HasSubstr("must be [1, 64]"));
+  GgufBuilder none;
+  none.Text("general.architecture", "olmoe").Uint32("olmoe.block_count", 1);
+  for (const char* key : {"context_length", "embedding_length", "feed_forward_length"}) {
+    none.Uint32(std::string("olmoe.") + key, 32);
+  }
+  none.Uint32("olmoe.attention.head_count", 1).Float("olmoe.attention.layer_norm_rms_epsilon", 1e-5f);
+  EXPECT_THAT(Describe(none).status().ToString(), HasSubstr("'olmoe.expert_count' is missing or below 1"));
+}
+
+/// Files of before March 2024 have three tensors for each expert.
+TEST(ArchitectureGgufTest, ExpertsInTensorsOfTheirOwn) {
+  GgufBuilder b = TinyLlama();
+  b.Uint32("llama.expert_count", 2).Uint32("llama.expert_used_count", 1);
+  b.tensors.erase(std::remove_if(b.tensors.begin(), b.tensors.end(),
+                                 [](const GgufBuilder::Tensor& tensor) {
+                                   return tensor.name.find("ffn_") != std::string::npos &&
+                                          tensor.name.find("norm") == std::string::npos;
+                                 }),
+                  b.tensors.end());
+  b.AddFloats("blk.0.ffn_gate_inp.weight", {32, 2});
+  for (const std::string expert : {"0", "1"}) {
+    b.AddFloats("blk.0.ffn_gate." + expert + ".weight", {32, 64});
+    b.AddFloats("blk.0.ffn_up." + expert + ".weight", {32, 64});
+    b.AddFloats("blk.0.ffn_down." + expert + ".weight", {64, 32});
+  }
+  const auto description = Describe(b);
+  ASSERT_TRUE(description.ok()) << description.status().ToString();
+  EXPECT_EQ(description->architecture.mixture.inner, 64);
+  EXPECT_TRUE(description->architecture.mixture.renormalise);
+  EXPECT_EQ(description->names.expert_down, "blk.{}.ffn_down.{}.weight");
 }
 
 TEST(ArchitectureGgufTest, TensorsThatAreMissingOrMisshapen) {

@@ -12,22 +12,48 @@ using testing::MatrixType;
 using testing::SameBits;
 using testing::SomeTokens;
 
-/// A sequence's logits have the same bits however it is computed.
-class BatchInvarianceTest : public ::testing::TestWithParam<MatrixType> {};
+using conclave::testing::SmallFeedForward;
+using Experts = std::vector<std::vector<int64_t>>;
 
-INSTANTIATE_TEST_SUITE_P(MatrixTypes, BatchInvarianceTest,
-                         ::testing::Values(MatrixType::kF32, MatrixType::kQ4_0, MatrixType::kQ8_0),
-                         [](const auto& info) {
-                           switch (info.param) {
-                             case MatrixType::kF32: return "F32";
-                             case MatrixType::kQ4_0: return "Q4_0";
-                             case MatrixType::kQ8_0: return "Q8_0";
-                           }
-                           return "";
-                         });
+struct Case {
+  SmallFeedForward feed_forward;
+  MatrixType type;
+
+  bool dense() const { return feed_forward == SmallFeedForward::kDense; }
+  std::string Name() const {
+    const std::string name = dense() ? "" : "Mixture";
+    switch (type) {
+      case MatrixType::kF32: return name + "F32";
+      case MatrixType::kQ4_0: return name + "Q4_0";
+      case MatrixType::kQ8_0: return name + "Q8_0";
+    }
+    return name;
+  }
+};
+
+/// A sequence's logits have the same bits however it is computed.
+class BatchInvarianceTest : public ::testing::TestWithParam<Case> {
+ protected:
+  /// `experts`: which live in each shard.
+  static LoadedModel Load(int threads, const Experts& experts) {
+    const auto model = conclave::testing::SmallModel(GetParam().feed_forward, GetParam().type, 256);
+    return {model, threads, experts};
+  }
+  static LoadedModel Load(int threads) {
+    return Load(threads, GetParam().dense() ? Experts{{0, 1, 2, 3}} : Experts{{0, 1, 2, 3, 4, 5, 6}});
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Models, BatchInvarianceTest,
+                         ::testing::Values(Case{SmallFeedForward::kDense, MatrixType::kF32},
+                                           Case{SmallFeedForward::kDense, MatrixType::kQ4_0},
+                                           Case{SmallFeedForward::kDense, MatrixType::kQ8_0},
+                                           Case{SmallFeedForward::kMixture, MatrixType::kF32},
+                                           Case{SmallFeedForward::kMixture, MatrixType::kQ4_0}),
+                         [](const auto& info) { return info.param.Name(); });
 
 TEST_P(BatchInvarianceTest, PromptChunksOfAnySize) {
-  LoadedModel model(GetParam(), 1);
+  LoadedModel model = Load(1);
   const auto tokens = SomeTokens(75, 1);
   const auto whole = model.Logits(tokens, 75);
   for (const int64_t chunk : {1, 2, 3, 7, 16, 31, 32, 33, 64, 74}) {
@@ -37,23 +63,27 @@ TEST_P(BatchInvarianceTest, PromptChunksOfAnySize) {
 
 TEST_P(BatchInvarianceTest, NumberOfThreads) {
   const auto tokens = SomeTokens(40, 2);
-  const auto alone = LoadedModel(GetParam(), 1).Logits(tokens, 13);
-  LoadedModel two(GetParam(), 2);
+  const auto alone = Load(1).Logits(tokens, 13);
+  LoadedModel two = Load(2);
   EXPECT_TRUE(SameBits(alone, two.Logits(tokens, 13)));
   EXPECT_TRUE(SameBits(alone, two.Logits(tokens, 1)));
-  EXPECT_TRUE(SameBits(alone, LoadedModel(GetParam(), 3).Logits(tokens, 40)));
+  EXPECT_TRUE(SameBits(alone, Load(3).Logits(tokens, 40)));
 }
 
-TEST_P(BatchInvarianceTest, WhereTheSlicesLive) {
+TEST_P(BatchInvarianceTest, WhereTheExpertsLive) {
   const auto tokens = SomeTokens(40, 3);
-  const auto here = LoadedModel(GetParam(), 2).Logits(tokens, 16);
-  EXPECT_TRUE(SameBits(here, LoadedModel(GetParam(), 2, {{0, 2}, {1, 3}}).Logits(tokens, 16)));
-  EXPECT_TRUE(SameBits(here, LoadedModel(GetParam(), 1, {{3}, {2}, {0, 1}}).Logits(tokens, 16)));
+  const auto here = Load(2).Logits(tokens, 16);
+  const std::vector<Experts> dense = {{{0, 2}, {1, 3}}, {{3}, {2}, {0, 1}}};
+  const std::vector<Experts> mixed = {{{0, 2, 4, 6}, {1, 3, 5}}, {{6}, {5, 0}, {1}, {4, 3, 2}}};
+  for (const Experts& experts : GetParam().dense() ? dense : mixed) {
+    EXPECT_TRUE(SameBits(here, Load(2, experts).Logits(tokens, 16)));
+    EXPECT_TRUE(SameBits(here, Load(1, experts).Logits(tokens, 1)));
+  }
 }
 
 TEST_P(BatchInvarianceTest, LocalFeedForwardIsNoException) {
   const auto tokens = SomeTokens(9, 4);
-  LoadedModel model(GetParam(), 2);
+  LoadedModel model = Load(2);
   const auto split = model.Logits(tokens, 9);
   LocalFeedForward local(model.shards.front());
   KvSequence cache(*model.kv);
@@ -66,7 +96,7 @@ TEST_P(BatchInvarianceTest, LocalFeedForwardIsNoException) {
 
 /// Sequences that join at different steps, with prompts cut as they happen to be, then answer together.
 TEST_P(BatchInvarianceTest, WhoSharesTheStep) {
-  LoadedModel model(GetParam(), 2);
+  LoadedModel model = Load(2);
   constexpr int64_t kSequences = 5;
   std::vector<std::vector<int32_t>> tokens;
   std::vector<std::vector<float>> alone, together(kSequences);
@@ -113,7 +143,7 @@ TEST_P(BatchInvarianceTest, WhoSharesTheStep) {
 }
 
 TEST_P(BatchInvarianceTest, OnlyTheLastRowsWhenOnlyTheyAreWanted) {
-  LoadedModel model(GetParam(), 1);
+  LoadedModel model = Load(1);
   const auto tokens = SomeTokens(12, 5);
   const auto all = model.Logits(tokens, 12);
   KvSequence cache(*model.kv);
@@ -125,7 +155,7 @@ TEST_P(BatchInvarianceTest, OnlyTheLastRowsWhenOnlyTheyAreWanted) {
 }
 
 TEST_P(BatchInvarianceTest, TheModelTellsTokensAndOrdersApart) {
-  LoadedModel model(GetParam(), 1);
+  LoadedModel model = Load(1);
   std::set<float> first_logits;
   for (const std::vector<int32_t>& tokens :
        {std::vector<int32_t>{1, 2, 3, 4}, {2, 1, 3, 4}, {1, 2, 3, 5}, {1, 2, 2, 4}, {1, 3, 2, 4}}) {

@@ -15,7 +15,7 @@ namespace conclave::engine::testing {
 
 using conclave::testing::MatrixType;
 
-/// Feed-forward layers whose slices live in several shards, summed as if they were remote.
+/// Feed-forward layers whose experts live in several shards, each asked for its own work.
 class SplitFeedForward final : public FeedForward {
  public:
   explicit SplitFeedForward(std::vector<std::shared_ptr<FeedForwardShard>> shards)
@@ -24,18 +24,19 @@ class SplitFeedForward final : public FeedForward {
   Status AddTo(int64_t layer, const FeedForwardInput& input, ThreadPool& pool, float* residual) override {
     if (!failure.ok() && layer == failing_layer) return failure;
     const int64_t hidden = shards_.front()->hidden();
-    const int64_t size = input.tokens * hidden;
-    int64_t slices = 0;
-    for (const auto& shard : shards_) slices += static_cast<int64_t>(shard->slices().size());
-    std::vector<float> outputs(slices * size);
+    ExpertDispatch dispatch;
+    dispatch.Plan(shards_.front()->shape(layer), input.tokens, input.routing);
+    std::vector<float> outputs(dispatch.rows() * hidden);
     for (const auto& shard : shards_) {
-      std::vector<float> own(shard->slices().size() * size);
-      shard->Compute(layer, input, pool, own.data());
-      for (size_t i = 0; i < shard->slices().size(); ++i) {
-        std::copy_n(own.data() + i * size, size, outputs.data() + shard->slices()[i] * size);
+      std::vector<ExpertWork> own;
+      for (const ExpertWork& work : dispatch.work()) {
+        if (shard->Find(layer, work.expert) != nullptr) own.push_back(work);
       }
+      std::vector<float> computed(dispatch.rows() * hidden);
+      shard->Compute(layer, input, own, pool, computed.data());
+      Place(dispatch, own, computed, hidden, outputs);
     }
-    AddSlices(outputs.data(), slices, input.tokens, hidden, pool, residual);
+    dispatch.AddTo(outputs.data(), hidden, pool, residual);
     return Status::Ok();
   }
 
@@ -43,20 +44,39 @@ class SplitFeedForward final : public FeedForward {
   int64_t failing_layer = 0;
 
  private:
+  /// Copies what was computed of `own` to where the dispatch expects it.
+  static void Place(const ExpertDispatch& dispatch, const std::vector<ExpertWork>& own,
+                    const std::vector<float>& computed, int64_t hidden, std::vector<float>& outputs) {
+    auto from = computed.begin();
+    for (const ExpertWork& mine : own) {
+      auto to = outputs.begin();
+      for (const ExpertWork& work : dispatch.work()) {
+        if (work.expert == mine.expert) break;
+        to += work.tokens * hidden;
+      }
+      std::copy_n(from, mine.tokens * hidden, to);
+      from += mine.tokens * hidden;
+    }
+  }
+
   std::vector<std::shared_ptr<FeedForwardShard>> shards_;
 };
 
-/// SmallLlama, loaded, with a cache for some sequences.
+/// A small model, loaded, with a cache for some sequences.
 class LoadedModel {
  public:
-  /// `slices`: where the feed-forward slices live, one list a shard.
+  /// SmallLlama. `slices`: where the feed-forward slices live, one list a shard.
   LoadedModel(MatrixType type, int threads, const std::vector<std::vector<int64_t>>& slices = {{0, 1, 2, 3}})
+      : LoadedModel(conclave::testing::SmallLlama(type), threads, slices) {}
+  LoadedModel(const conclave::testing::GgufBuilder& model, int threads,
+              const std::vector<std::vector<int64_t>>& experts)
       : pool(threads) {
-    const std::string path = folder_.Write("small.gguf", conclave::testing::SmallLlama(type).Bytes());
+    const std::string path = folder_.Write("small.gguf", model.Bytes());
     file_ = *OpenModelFile(path);
     description_ = *DescribeModel(*file_);
     transformer = *Transformer::Load(*file_, description_, pool);
-    for (const auto& own : slices) shards.push_back(*FeedForwardShard::Load(*file_, description_, own, pool));
+    for (const auto& own : experts)
+      shards.push_back(*FeedForwardShard::Load(*file_, description_, own, pool));
     feed_forward = std::make_unique<SplitFeedForward>(shards);
     const KvLayout layout = *transformer->LayoutOfKv();
     kv = *KvPool::Create(layout, 32 * layout.block_bytes());

@@ -70,7 +70,7 @@ TEST_F(TransformerTest, ShardsNameTheirSlicesAndRefuseWrongOnes) {
   };
   auto shard = load({3, 1});
   ASSERT_TRUE(shard.ok());
-  EXPECT_EQ((*shard)->slices(), (std::vector<int64_t>{1, 3}));
+  EXPECT_EQ((*shard)->experts(), (std::vector<int64_t>{1, 3}));
   EXPECT_EQ((*shard)->layers(), 2);
   EXPECT_EQ((*shard)->hidden(), 64);
   EXPECT_TRUE((*shard)->quantised(0));

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <array>
+#include <string_view>
+
+#include "engine/model/architecture.h"
+
+namespace conclave::engine {
+
+/// What a family of llama.cpp's models (`general.architecture`) means beyond the keys of its files.
+struct GgufFamily {
+  std::string_view name;
+  std::array<std::string_view, 3> model_types;  ///< of transformers, whose models are written so
+  RopeLayout rope_layout = RopeLayout::kHalves;
+  QueryKeyNorm query_key_norm = QueryKeyNorm::kNone;
+  bool always_mixture = true;  ///< else where a file gives a number of experts
+  bool renormalise = false;
+  bool shared_expert = false;  ///< behind a gate
+};
+
+/// nullptr: this engine does not know it.
+const GgufFamily* FindGgufFamily(std::string_view name);
+
+/// The family whose files can hold a model that came from elsewhere. nullptr: there is none.
+const GgufFamily* GgufFamilyOf(const Architecture& architecture);
+
+/// The names of a file's tensors, an expert's being parts of one tensor.
+WeightNames GgufWeightNames();
+
+}  // namespace conclave::engine
