@@ -95,7 +95,9 @@ def test_an_interrupted_command_leaves_nothing(program, home, model_path, tmp_pa
     out.write_bytes(b"precious")
     process = subprocess.Popen(
         [str(program), "convert", "quantize", "--type", "Q4_K", "--requantize", "--force", "--threads", "1",
-         str(model_path), str(out)], env=home.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+         str(model_path), str(out)], env=home.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        # Who starts the tests in the background has them ignore SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     deadline = time.monotonic() + scaled(60)
     while not list(tmp_path.glob(".out.gguf.*.partial")):
         assert process.poll() is None, process.stderr.read()
