@@ -74,8 +74,6 @@ Status FeedForwardShard::LoadLayer(const ExpertLayout& layout, int64_t layer) {
   const int64_t total = shapes_[layer].total();
   auto& loaded = layers_[layer];
   loaded.resize(total);
-  bool quantised = false;
-  bool first = true;
   for (const int64_t expert : experts_) {
     if (expert >= total) break;
     CONCLAVE_ASSIGN_OR_RETURN(const ExpertMatrices matrices, layout.matrices(layer, expert));
@@ -83,8 +81,7 @@ Status FeedForwardShard::LoadLayer(const ExpertLayout& layout, int64_t layer) {
     CONCLAVE_ASSIGN_OR_RETURN(packed.gate, Pack(matrices.gate));
     CONCLAVE_ASSIGN_OR_RETURN(packed.up, Pack(matrices.up));
     CONCLAVE_ASSIGN_OR_RETURN(packed.down, Pack(matrices.down));
-    if (std::exchange(first, false)) quantised = packed.gate.quantised();
-    if (packed.gate.quantised() != quantised || packed.up.quantised() != quantised) {
+    if (packed.gate.quantised() != quantised(layer) || packed.up.quantised() != quantised(layer)) {
       return Unimplemented("layer " + std::to_string(layer) +
                            ": the gate and up projections must all be quantised or all be floats");
     }

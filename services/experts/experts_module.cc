@@ -1,6 +1,5 @@
 #include "services/experts/experts_module.h"
 
-#include <numeric>
 #include <utility>
 
 #include "services/experts/experts_service.h"
@@ -48,14 +47,11 @@ Result<ExpertsModule> MakeExpertsModule(const platform::ModuleContext& context,
   CONCLAVE_ASSIGN_OR_RETURN(const auto file, engine::OpenModelFile(context.model.path));
   CONCLAVE_ASSIGN_OR_RETURN(const auto description, engine::DescribeModel(*file));
   const int64_t total = engine::ExpertLayout(*file, description).most();
-  std::vector<int64_t> slices = context.process.expert_slices;
-  if (slices.empty()) {
-    slices.resize(total);
-    std::iota(slices.begin(), slices.end(), 0);
-  }
+  const std::vector<int64_t>& slices = context.process.expert_slices;
   const platform::PhaseTimer timer(context.phases, "packing the experts' weights");
-  CONCLAVE_ASSIGN_OR_RETURN(auto loaded,
-                            engine::FeedForwardShard::Load(*file, description, std::move(slices), *pool));
+  CONCLAVE_ASSIGN_OR_RETURN(
+      auto loaded, slices.empty() ? engine::FeedForwardShard::LoadAll(*file, description, *pool)
+                                  : engine::FeedForwardShard::Load(*file, description, slices, *pool));
   std::shared_ptr<engine::FeedForwardShard> shard = std::move(loaded);
   auto actor = context.actors.spawn<ShardActor, caf::detached>(shard, std::move(pool), context.model.hash);
   ExpertsModule made;
