@@ -16,11 +16,12 @@ struct Stream {
 };
 
 /// Runs `steps` and takes the most likely next token of those streams that asked for logits, in order.
-Status RunStep(engine::LanguageModel& model, const std::vector<engine::SequenceStep>& steps,
-               const std::vector<Stream*>& sampled, std::vector<float>& logits) {
+Status RunStep(engine::LanguageModel& model, engine::FeedForward& feed_forward,
+               const std::vector<engine::SequenceStep>& steps, const std::vector<Stream*>& sampled,
+               std::vector<float>& logits) {
   const int64_t vocabulary = model.architecture().vocabulary;
   logits.resize(std::max(logits.size(), sampled.size() * vocabulary));
-  CONCLAVE_RETURN_IF_ERROR(model.Forward(steps, logits.data()));
+  CONCLAVE_RETURN_IF_ERROR(model.Forward(steps, feed_forward, logits.data()));
   for (size_t i = 0; i < sampled.size(); ++i) {
     const std::span<const float> row(logits.data() + i * vocabulary, vocabulary);
     CONCLAVE_ASSIGN_OR_RETURN(sampled[i]->last, LikeliestToken(row));
@@ -28,8 +29,8 @@ Status RunStep(engine::LanguageModel& model, const std::vector<engine::SequenceS
   return Status::Ok();
 }
 
-Status RunPrompts(engine::LanguageModel& model, std::list<Stream>& streams, int64_t step_tokens,
-                  std::vector<float>& logits) {
+Status RunPrompts(engine::LanguageModel& model, engine::FeedForward& feed_forward, std::list<Stream>& streams,
+                  int64_t step_tokens, std::vector<float>& logits) {
   auto next = streams.begin();
   while (next != streams.end()) {
     std::vector<engine::SequenceStep> steps;
@@ -46,15 +47,15 @@ Status RunPrompts(engine::LanguageModel& model, std::list<Stream>& streams, int6
       sampled.push_back(&*next);
       ++next;
     }
-    CONCLAVE_RETURN_IF_ERROR(RunStep(model, steps, sampled, logits));
+    CONCLAVE_RETURN_IF_ERROR(RunStep(model, feed_forward, steps, sampled, logits));
   }
   return Status::Ok();
 }
 
 }  // namespace
 
-Result<BatchTimes> RunBareBatch(engine::LanguageModel& model, engine::KvPool& kv, const BatchShape& shape,
-                                int64_t step_tokens) {
+Result<BatchTimes> RunBareBatch(engine::LanguageModel& model, engine::FeedForward& feed_forward,
+                                engine::KvPool& kv, const BatchShape& shape, int64_t step_tokens) {
   std::list<Stream> streams;
   std::vector<Stream*> all;
   for (int64_t i = 0; i < shape.streams; ++i) {
@@ -66,7 +67,7 @@ Result<BatchTimes> RunBareBatch(engine::LanguageModel& model, engine::KvPool& kv
   std::vector<float> logits;
   BatchTimes times;
   auto start = BenchClock::now();
-  CONCLAVE_RETURN_IF_ERROR(RunPrompts(model, streams, step_tokens, logits));
+  CONCLAVE_RETURN_IF_ERROR(RunPrompts(model, feed_forward, streams, step_tokens, logits));
   times.prompt_s = SecondsSince(start);
   start = BenchClock::now();
   for (int64_t token = 0; token < shape.tokens; ++token) {
@@ -74,7 +75,7 @@ Result<BatchTimes> RunBareBatch(engine::LanguageModel& model, engine::KvPool& kv
     for (Stream* stream : all) {
       steps.push_back({.cache = &stream->cache, .tokens = {&stream->last, 1}, .logits_rows = 1});
     }
-    CONCLAVE_RETURN_IF_ERROR(RunStep(model, steps, all, logits));
+    CONCLAVE_RETURN_IF_ERROR(RunStep(model, feed_forward, steps, all, logits));
   }
   times.decode_s = SecondsSince(start);
   return times;

@@ -19,9 +19,10 @@ struct BatchTimes {
 };
 
 /// Runs the sequences greedily, without any service: all prompts first, in steps of `step_tokens` that are
-/// filled across sequences, then one token of every sequence a step. `kv` must have room for all of them.
+/// filled across sequences, then one token of every sequence a step. `kv` must have room for all of them;
+/// `feed_forward` computes the model's feed-forward layers.
 /// Errors: as LanguageModel::Forward; RESOURCE_EXHAUSTED (no room).
-Result<BatchTimes> RunBareBatch(engine::LanguageModel& model, engine::KvPool& kv, const BatchShape& shape,
-                                int64_t step_tokens);
+Result<BatchTimes> RunBareBatch(engine::LanguageModel& model, engine::FeedForward& feed_forward,
+                                engine::KvPool& kv, const BatchShape& shape, int64_t step_tokens);
 
 }  // namespace conclave::app

@@ -44,7 +44,8 @@ Status BenchBatch(const BatchFlags& flags) {
   std::vector<double> prompt, decode, total;
   for (int64_t i = 0; i < flags.repeats; ++i) {
     bar.Update(i, flags.repeats);
-    CONCLAVE_ASSIGN_OR_RETURN(const BatchTimes times, RunBareBatch(*bench.model, *kv, flags, step_tokens));
+    CONCLAVE_ASSIGN_OR_RETURN(const BatchTimes times, RunBareBatch(*bench.model, bench.model->local_layers(),
+                                                                   *kv, flags, step_tokens));
     prompt.push_back(prompts / times.prompt_s);
     decode.push_back(answers / times.decode_s);
     total.push_back((prompts + answers) / (times.prompt_s + times.decode_s));

@@ -11,6 +11,7 @@ void AddBenchCommand(CLI::App& program, CommandRunner& chosen) {
   AddBenchPrefill(*bench, chosen);
   AddBenchBatch(*bench, chosen);
   AddBenchPipeline(*bench, chosen);
+  AddBenchExperts(*bench, chosen);
   AddBenchLoad(*bench, chosen);
   AddBenchStart(*bench, chosen);
   AddBenchSoak(*bench, chosen);

@@ -6,22 +6,18 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 #include <memory>
 #include <thread>
 
 #include "app/bare_batch.h"
 #include "app/bench_report.h"
-#include "app/child_server.h"
+#include "app/child_processes.h"
 #include "app/connection.h"
 #include "app/load_generator.h"
 #include "app/temporary_folder.h"
-#include "platform/rpc/channels.h"
 
 namespace conclave::app {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr auto kStartTimeout = std::chrono::seconds(60);
 
@@ -38,71 +34,28 @@ struct Side {
 };
 
 /// The router, the tokenizer and the decoder with its experts as processes of their own.
-class SeparateProcesses {
- public:
-  static Result<std::unique_ptr<SeparateProcesses>> Start(const platform::Config& config,
-                                                          const fs::path& folder) {
-    const std::vector<std::pair<std::string, std::vector<std::string>>> processes = {
-        {"tokenizer", {"tokenizer"}}, {"decoder", {"experts", "decoder"}}, {"router", {"router"}}};
-    nlohmann::json file = {{"model", config.model},
-                           {"home", config.home.string()},
-                           {"data_dir", (folder / "processes").string()},
-                           {"threads", config.threads},
-                           {"log", {{"level", "off"}}},
-                           {"limits",
-                            {{"draft_tokens", config.limits.draft_tokens},
-                             {"slowdown_percent", config.limits.slowdown_percent},
-                             {"kv_bytes", config.limits.kv_bytes},
-                             {"kv_type", platform::KvTypeName(config.limits.kv_type)},
-                             {"prefix_disk_bytes", 0}}}};
-    for (const auto& [name, services] : processes) {
-      const std::string listen = "unix:" + (folder / (name + ".sock")).string();
-      file["processes"].push_back({{"name", name}, {"services", services}, {"listen", listen}});
-    }
-    const fs::path path = folder / "processes.yaml";
-    std::ofstream(path) << file.dump(1);  // JSON is YAML.
-    std::unique_ptr<SeparateProcesses> started(new SeparateProcesses);
-    for (const auto& [name, services] : processes) {
-      CONCLAVE_ASSIGN_OR_RETURN(auto child, ChildServer::Start({"--config", path.string(), "--only", name}));
-      started->children_.push_back(std::move(child));
-    }
-    CONCLAVE_ASSIGN_OR_RETURN(started->router_,
-                              platform::OpenChannel("unix:" + (folder / "router.sock").string(), config.tls,
-                                                    static_cast<size_t>(config.limits.message_bytes)));
-    CONCLAVE_RETURN_IF_ERROR(started->WaitUntilItAnswers());
-    return started;
+const std::vector<ChildProcesses::Process> kSeparateProcesses = {
+    {.name = "tokenizer", .services = {"tokenizer"}},
+    {.name = "decoder", .services = {"experts", "decoder"}},
+    {.name = "router", .services = {"router"}}};
+
+/// A short request goes through all of them.
+Status WaitUntilItAnswers(const std::shared_ptr<grpc::Channel>& router) {
+  const auto deadline = BenchClock::now() + kStartTimeout;
+  while (true) {
+    const Status status = RunLoad(router, {.streams = 1, .prompt = 4, .tokens = 2}).status();
+    if (status.ok() || BenchClock::now() >= deadline) return status;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
-
-  const std::shared_ptr<grpc::Channel>& router() const { return router_; }
-
- private:
-  SeparateProcesses() = default;
-
-  /// A short request goes through all of them.
-  Status WaitUntilItAnswers() {
-    const auto deadline = BenchClock::now() + kStartTimeout;
-    Status last;
-    while (BenchClock::now() < deadline) {
-      for (const auto& child : children_) {
-        if (!child->running()) return Internal("one of the separate processes could not start");
-      }
-      last = RunLoad(router_, {.streams = 1, .prompt = 4, .tokens = 2}).status();
-      if (last.ok()) return last;
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    }
-    return last;
-  }
-
-  std::vector<std::unique_ptr<ChildServer>> children_;
-  std::shared_ptr<grpc::Channel> router_;
-};
+}
 
 /// The bare engine in the terms of a client: its first tokens come when the prompts are done.
 Result<LoadTimes> RunBare(engine::LanguageModel& model, engine::KvPool& kv, const Load& load,
                           int64_t step_tokens) {
   // The prompts make the first token.
   const BatchShape shape{.streams = load.streams, .prompt = load.prompt, .tokens = load.tokens - 1};
-  CONCLAVE_ASSIGN_OR_RETURN(const BatchTimes times, RunBareBatch(model, kv, shape, step_tokens));
+  CONCLAVE_ASSIGN_OR_RETURN(const BatchTimes times,
+                            RunBareBatch(model, model.local_layers(), kv, shape, step_tokens));
   return LoadTimes{.total_s = times.prompt_s + times.decode_s,
                    .first_token_s = {times.prompt_s},
                    .decoder_prompt_s = {times.prompt_s}};
@@ -154,13 +107,16 @@ Status BenchPipeline(const PipelineFlags& flags) {
   config.limits.slowdown_percent = 0;
   config.limits.kv_bytes = 2 * kv_bytes;
   CONCLAVE_ASSIGN_OR_RETURN(const auto local, Connection::Start(config, Connection::Services::kGeneration));
-  CONCLAVE_ASSIGN_OR_RETURN(const auto separate, SeparateProcesses::Start(config, folder->path()));
+  CONCLAVE_ASSIGN_OR_RETURN(const auto separate,
+                            ChildProcesses::Start(config, folder->path(), kSeparateProcesses));
+  CONCLAVE_ASSIGN_OR_RETURN(const auto router, separate->Open("router"));
+  CONCLAVE_RETURN_IF_ERROR(WaitUntilItAnswers(router));
 
   const std::vector<Side> sides = {
       {"bare_engine",
        [&](const Load& load) { return RunBare(*bench.model, *kv, load, config.limits.step_tokens); }},
       {"in_process", [&](const Load& load) { return RunLoad(local->channel(), load); }},
-      {"separate_processes", [&](const Load& load) { return RunLoad(separate->router(), load); }}};
+      {"separate_processes", [&](const Load& load) { return RunLoad(router, load); }}};
   ProgressBar bar("pipeline");
   nlohmann::json rows = nlohmann::json::array();
   double lowest = 1.0;

@@ -101,6 +101,7 @@ void AddBenchDecode(CLI::App& bench, CommandRunner& chosen);
 void AddBenchPrefill(CLI::App& bench, CommandRunner& chosen);
 void AddBenchBatch(CLI::App& bench, CommandRunner& chosen);
 void AddBenchPipeline(CLI::App& bench, CommandRunner& chosen);
+void AddBenchExperts(CLI::App& bench, CommandRunner& chosen);
 void AddBenchLoad(CLI::App& bench, CommandRunner& chosen);
 void AddBenchStart(CLI::App& bench, CommandRunner& chosen);
 void AddBenchSoak(CLI::App& bench, CommandRunner& chosen);

@@ -22,7 +22,7 @@ constexpr auto kPoll = std::chrono::milliseconds(10);
 }  // namespace
 
 Result<std::unique_ptr<ChildServer>> ChildServer::Start(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), {"conclave", "serve"});
+  arguments.insert(arguments.begin(), "conclave");
   std::vector<char*> pointers;
   for (std::string& argument : arguments) pointers.push_back(argument.data());
   pointers.push_back(nullptr);

@@ -11,11 +11,11 @@
 
 namespace conclave::app {
 
-/// Another process of this program that serves; ended with SIGTERM when it is destroyed, and with SIGKILL
+/// Another process of this program; ended with SIGTERM when it is destroyed, and with SIGKILL
 /// when that takes too long. Its log goes nowhere. One thread.
 class ChildServer {
  public:
-  /// Starts `conclave serve ARGUMENTS`. Returns at once. Errors: INTERNAL.
+  /// Starts `conclave ARGUMENTS`. Returns at once. Errors: INTERNAL.
   static Result<std::unique_ptr<ChildServer>> Start(std::vector<std::string> arguments);
   ~ChildServer();
   ChildServer(const ChildServer&) = delete;

@@ -34,8 +34,8 @@ bool Serves(const std::shared_ptr<grpc::Channel>& channel) {
 }
 
 std::vector<std::string> Arguments(const CommonFlags& flags, const std::filesystem::path& data) {
-  std::vector<std::string> arguments = {"--json",      "--listen",   "127.0.0.1:0", "--http",
-                                        "127.0.0.1:0", "--data-dir", data.string()};
+  std::vector<std::string> arguments = {"serve",  "--json",      "--listen",   "127.0.0.1:0",
+                                        "--http", "127.0.0.1:0", "--data-dir", data.string()};
   const auto add = [&](const char* name, const std::string& value) {
     if (!value.empty()) arguments.insert(arguments.end(), {name, value});
   };

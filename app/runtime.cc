@@ -171,6 +171,8 @@ Status Runtime::Listen(bool listen) {
     options.internal_methods = {"/conclave.v1.FeedbackService/Record", "/conclave.v1.DecoderService/Generate",
                                 "/conclave.v1.ExpertsService/"};
   }
+  // Each layer of each step is a message.
+  options.unwatched_methods = {"/conclave.v1.ExpertsService/Exchange"};
   std::vector<platform::NamedService> services;
   for (const auto& module : modules_) {
     services.push_back({module->proto_name(), module->service()});

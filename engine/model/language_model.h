@@ -41,8 +41,14 @@ class LanguageModel {
 
   /// One step; see Transformer::Forward.
   Status Forward(std::span<const SequenceStep> steps, float* logits) {
-    return model_->Forward(steps, *feed_forward_, *pool_, logits);
+    return Forward(steps, *feed_forward_, logits);
   }
+  /// The same with the feed-forward layers computed by others.
+  Status Forward(std::span<const SequenceStep> steps, FeedForward& feed_forward, float* logits) {
+    return model_->Forward(steps, feed_forward, *pool_, logits);
+  }
+  /// Its own.
+  FeedForward& local_layers() { return *feed_forward_; }
 
   /// Runs `tokens` as one sequence from position 0 and hands out float32 logits [rows, vocabulary] chunk by
   /// chunk, for the positions from `first` on: `take(position, logits_row)`. Errors: as Forward.

@@ -42,9 +42,10 @@ class Signal {
     WakeSleepers();
   }
 
+  /// Spins while `spin` says so.
   template <typename Ready>
-  uint32_t Wait(Ready ready, bool spin) {
-    if (spin && Spin(ready)) return Load();
+  uint32_t Wait(Ready ready, const std::atomic<bool>& spin) {
+    if (Spin(ready, spin)) return Load();
     std::unique_lock lock(mutex_);
     sleepers_.fetch_add(1, std::memory_order_seq_cst);
     changed_.wait(lock, [&] { return ready(value_.load(std::memory_order_seq_cst)); });
@@ -54,10 +55,11 @@ class Signal {
 
  private:
   template <typename Ready>
-  bool Spin(Ready ready) const {
+  bool Spin(Ready ready, const std::atomic<bool>& spin) const {
     if (ready(Load())) return true;
     const auto deadline = std::chrono::steady_clock::now() + kSpinTime;
     do {
+      if (!spin.load(std::memory_order_relaxed)) return false;
       for (int i = 0; i < kPausesPerClockRead; ++i) {
         if (ready(Load())) return true;
         Pause();
@@ -94,12 +96,13 @@ struct Region {
 
 struct ThreadPool::State {
   int size = 1;
-  bool spin = true;
-  Signal epoch;           ///< Changes when `region` or `stopping` was set.
-  Signal pending;         ///< Other members that are not done with the region.
-  Region region;          // written before `epoch`, read after it
-  bool stopping = false;  // likewise
-  int yields = 0;         ///< Regions left to yield before; the caller's.
+  bool may_spin = true;           ///< There is a processor for each member.
+  std::atomic<bool> spin = true;  ///< And nobody else needs it now.
+  Signal epoch;                   ///< Changes when `region` or `stopping` was set.
+  Signal pending;                 ///< Other members that are not done with the region.
+  Region region;                  // written before `epoch`, read after it
+  bool stopping = false;          // likewise
+  int yields = 0;                 ///< Regions left to yield before; the caller's.
   std::vector<std::thread> threads;
 
   void Work(int member) {
@@ -116,6 +119,7 @@ struct ThreadPool::State {
     next.yield = yields > 0;
     if (next.yield) --yields;
     if (size == 1) return next.Run(0);
+    spin.store(may_spin, std::memory_order_relaxed);
     region = next;
     pending.Set(static_cast<uint32_t>(size - 1));
     epoch.Set(epoch.Load() + 1);
@@ -127,7 +131,8 @@ struct ThreadPool::State {
 ThreadPool::ThreadPool(int size, bool pin) : state_(std::make_unique<State>()) {
   const int usable = UsableProcessors();
   state_->size = size > 0 ? size : usable;
-  state_->spin = state_->size <= usable;
+  state_->may_spin = state_->size <= usable;
+  state_->spin = state_->may_spin;
   const std::vector<int> processors = pin ? AffinityProcessors() : std::vector<int>();
   try {
     for (int member = 1; member < state_->size; ++member) {
@@ -149,6 +154,8 @@ ThreadPool::~ThreadPool() {
 int ThreadPool::size() const { return state_->size; }
 
 void ThreadPool::YieldBefore(int regions) { state_->yields = regions; }
+
+void ThreadPool::Rest() { state_->spin.store(false, std::memory_order_relaxed); }
 
 void ThreadPool::Run(const std::function<void(int)>& task) {
   state_->Meet({.call = [](const void* context,

@@ -33,6 +33,10 @@ class ThreadPool {
   /// programs compete, up to a slice of theirs.
   void YieldBefore(int regions);
 
+  /// The members stop watching for the next region and sleep: for a caller that is about to wait for others
+  /// who need the processors.
+  void Rest();
+
   /// Runs `task(member)` once on each member, member in [0, size()).
   void Run(const std::function<void(int member)>& task);
 

@@ -33,6 +33,10 @@ enum class KvType { kBfloat16, kInt8 };
 /// As configuration files and flags say it.
 constexpr const char* KvTypeName(KvType type) { return type == KvType::kInt8 ? "int8" : "bf16"; }
 
+/// How a decoder's frames reach expert shards in other processes. kAuto: through memory where a shard is on
+/// this machine and agrees, else on a gRPC stream. With kMemory there is no other way.
+enum class ExpertTransport { kAuto, kStream, kMemory };
+
 struct LimitsConfig {
   /// Requests that wait at the router for their turn, over all tenants.
   int64_t queued_requests = 256;
@@ -110,6 +114,7 @@ struct ProcessConfig {
 ///     data_dir: ${CONCLAVE_HOME}/data    # RocksDB folders
 ///     threads: 0                         # engine threads; 0: one for each core
 ///     pin_threads: false                 # each engine thread stays on one core
+///     expert_transport: auto             # to expert shards: auto, stream or memory
 ///     state: {backend: rocksdb, redis: "127.0.0.1:6379", timeout_ms: 2000}
 ///     limits: {queued_requests: 256, queued_tokens: 1000000, running_sequences: 64, step_tokens: 512,
 ///              kv_bytes: 0, kv_type: bf16, prefix_cache_bytes: -1, prefix_disk_bytes: 2147483648,
@@ -131,6 +136,7 @@ struct Config {
   std::filesystem::path data_dir;
   int64_t threads = 0;
   bool pin_threads = false;
+  ExpertTransport expert_transport = ExpertTransport::kAuto;
   StateConfig state;
   LimitsConfig limits;
   TlsConfig tls;

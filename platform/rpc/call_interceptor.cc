@@ -81,7 +81,7 @@ class CallInterceptor final : public grpc::experimental::Interceptor {
     metadata->erase(kDrainingMark);
     if (monitor_->draining) metadata->emplace(kDrainingMark, "1");
     metadata->erase(kInternalMark);
-    if (IsInternal()) metadata->emplace(kInternalMark, "1");
+    if (monitor_->IsInternal(method_)) metadata->emplace(kInternalMark, "1");
     const auto entry = metadata->find(kRequestIdKey);
     if (entry != metadata->end()) request_id_.assign(entry->second.data(), entry->second.size());
     if (IsIdentifier(request_id_, kMaxRequestIdBytes)) return;
@@ -90,11 +90,6 @@ class CallInterceptor final : public grpc::experimental::Interceptor {
     request_id_ = RandomId();
     metadata->erase(kRequestIdKey);
     metadata->emplace(kRequestIdKey, request_id_);
-  }
-
-  bool IsInternal() const {
-    return std::any_of(monitor_->internal_methods.begin(), monitor_->internal_methods.end(),
-                       [this](const std::string& prefix) { return method_.starts_with(prefix); });
   }
 
   LogLevel Level() const {
@@ -124,6 +119,7 @@ class CallInterceptorFactory final : public grpc::experimental::ServerIntercepto
   explicit CallInterceptorFactory(std::shared_ptr<CallMonitor> monitor) : monitor_(std::move(monitor)) {}
 
   grpc::experimental::Interceptor* CreateServerInterceptor(ServerRpcInfo* info) override {
+    if (!monitor_->IsWatched(info->method())) return nullptr;
     return new CallInterceptor(info, monitor_);
   }
 
@@ -132,6 +128,15 @@ class CallInterceptorFactory final : public grpc::experimental::ServerIntercepto
 };
 
 }  // namespace
+
+bool CallMonitor::IsInternal(std::string_view method) const {
+  return std::ranges::any_of(internal_methods,
+                             [&](const std::string& prefix) { return method.starts_with(prefix); });
+}
+
+bool CallMonitor::IsWatched(std::string_view method) const {
+  return std::ranges::find(unwatched_methods, method) == unwatched_methods.end() || IsInternal(method);
+}
 
 std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> MakeCallInterceptorFactory(
     std::shared_ptr<CallMonitor> monitor) {

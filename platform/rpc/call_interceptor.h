@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <grpcpp/support/server_interceptor.h>
@@ -20,6 +21,11 @@ struct CallMonitor {
   Metrics* metrics = nullptr;
   /// ServerOptions::internal_methods.
   std::vector<std::string> internal_methods;
+  /// ServerOptions::unwatched_methods.
+  std::vector<std::string> unwatched_methods;
+
+  bool IsInternal(std::string_view method) const;
+  bool IsWatched(std::string_view method) const;
 };
 
 /// Makes one interceptor a call: it gives the call a request id, marks it while the server drains or when its

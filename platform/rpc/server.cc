@@ -73,6 +73,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
   auto state = std::make_unique<State>();
   state->monitor->metrics = options.metrics;
   state->monitor->internal_methods = options.internal_methods;
+  state->monitor->unwatched_methods = options.unwatched_methods;
   state->max_message_bytes = options.max_message_bytes;
   grpc::ServerBuilder builder;
   SetArguments(&builder, options.max_message_bytes);

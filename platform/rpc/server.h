@@ -32,6 +32,9 @@ struct ServerOptions {
   /// Paths of methods, or how they begin ("/conclave.v1.ExpertsService/"), that only this process and callers
   /// through a Unix socket may call; others get PERMISSION_DENIED.
   std::vector<std::string> internal_methods = {};
+  /// Paths of methods, none of them internal, whose calls are neither counted nor logged nor refused while
+  /// the server drains: gRPC hands each message of a watched call from thread to thread once more.
+  std::vector<std::string> unwatched_methods = {};
   /// Counts and times every call; must outlive the server. May be null.
   Metrics* metrics = nullptr;
 };

@@ -103,12 +103,11 @@ Result<std::unique_ptr<engine::FeedForward>> MakeFeedForward(
   const auto addresses = context.config.AddressesOf("experts", context.process);
   std::vector<std::unique_ptr<ExpertLink>> links;
   for (size_t i = 0; i < channels.size(); ++i) {
-    links.push_back(std::make_unique<ExpertLink>(channels[i], addresses[i]));
+    links.push_back(std::make_unique<ExpertLink>(channels[i], addresses[i], context.config.expert_transport));
   }
   const engine::ExpertLayout layout(file, description);
-  RemoteFeedForward::Expectation expected{.model_hash = context.model.hash, .hidden = layout.hidden()};
-  for (int64_t layer = 0; layer < layout.layers(); ++layer) expected.layers.push_back(layout.layer(layer));
-  expected.answer_bytes = std::min(expected.answer_bytes, context.config.limits.message_bytes / 2);
+  auto expected =
+      RemoteFeedForward::Expectation::Of(layout, context.model.hash, context.config.limits.message_bytes);
   return std::unique_ptr<engine::FeedForward>(new RemoteFeedForward(std::move(links), std::move(expected)));
 }
 

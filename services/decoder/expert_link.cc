@@ -2,10 +2,31 @@
 
 #include <utility>
 
+#include "platform/config/address.h"
+#include "platform/exchange/frame_checksum.h"
+#include "platform/log/log.h"
+#include "platform/rpc/status_mapping.h"
+#include "services/decoder/limits.h"
+#include "services/decoder/memory_connection.h"
+#include "services/decoder/stream_connection.h"
+
 namespace conclave::decoder {
 
-ExpertLink::ExpertLink(std::shared_ptr<grpc::Channel> channel, std::string address)
-    : address_(std::move(address)), stub_(v1::ExpertsService::NewStub(channel)) {}
+using platform::ExpertTransport;
+
+namespace {
+
+bool OnThisMachine(const std::string& address) {
+  const auto parsed = platform::ParseAddress(address);
+  if (!parsed.ok()) return false;
+  return parsed->kind == platform::Address::Kind::kUnix ||
+         (parsed->kind == platform::Address::Kind::kTcp && platform::IsLoopbackHost(parsed->name));
+}
+
+}  // namespace
+
+ExpertLink::ExpertLink(std::shared_ptr<grpc::Channel> channel, std::string address, ExpertTransport transport)
+    : address_(std::move(address)), transport_(transport), stub_(v1::ExpertsService::NewStub(channel)) {}
 
 Result<v1::ExpertsServiceDescribeResponse> ExpertLink::Describe(
     std::chrono::system_clock::time_point deadline) {
@@ -18,47 +39,52 @@ Result<v1::ExpertsServiceDescribeResponse> ExpertLink::Describe(
   return response;
 }
 
-void ExpertLink::Open() {
-  inbox_ = std::make_shared<Inbox>();
+Status ExpertLink::Open() {
   next_frame_ = 0;
-  Stream::Callbacks callbacks;
-  callbacks.on_message = [inbox = inbox_](v1::ExchangeResponse response) {
-    std::lock_guard lock(inbox->mutex);
-    inbox->response = std::move(response);
-    inbox->changed.notify_one();
-  };
-  callbacks.on_done = [inbox = inbox_](Status status) {
-    std::lock_guard lock(inbox->mutex);
-    inbox->done = status.ok() ? Unavailable("the shard closed the stream") : std::move(status);
-    inbox->changed.notify_one();
-  };
-  using Async = v1::ExpertsService::StubInterface::async_interface;
-  stream_ = Stream::Start(stub_->async(), &Async::Exchange, std::make_unique<grpc::ClientContext>(),
-                          std::move(callbacks));
-}
-
-Status ExpertLink::Send(const v1::ExchangeRequest& request) {
-  if (stream_ == nullptr) Open();
-  v1::ExchangeRequest frame = request;
-  frame.set_frame(next_frame_++);
-  if (stream_->Write(std::move(frame))) return Status::Ok();
-  return Unavailable("expert shard at " + address_ + ": the stream is closed");
-}
-
-Result<v1::ExchangeResponse> ExpertLink::Receive(std::chrono::system_clock::time_point deadline) {
-  std::unique_lock lock(inbox_->mutex);
-  const bool answered = inbox_->changed.wait_until(
-      lock, deadline, [&] { return inbox_->response.has_value() || inbox_->done.has_value(); });
-  if (!answered) return DeadlineExceeded("expert shard at " + address_ + " did not answer in time");
-  if (!inbox_->response.has_value()) return inbox_->done->Annotate("expert shard at " + address_);
-  v1::ExchangeResponse response = *std::exchange(inbox_->response, std::nullopt);
-  if (response.frame() != next_frame_ - 1) {
-    return Internal("expert shard at " + address_ + " answered frame " + std::to_string(response.frame()) +
-                    " instead of " + std::to_string(next_frame_ - 1));
+  next_answer_ = 0;
+  const bool memory = transport_ == ExpertTransport::kMemory ||
+                      (transport_ == ExpertTransport::kAuto && OnThisMachine(address_));
+  if (memory) {
+    auto opened = MemoryConnection::Open(*stub_, std::chrono::steady_clock::now() + kAttachTimeout);
+    if (opened.ok()) {
+      connection_ = *std::move(opened);
+      return Status::Ok();
+    }
+    if (transport_ == ExpertTransport::kMemory) return opened.status();
+    platform::LogDebug("decoder", "a shard does not share memory; frames go on a stream",
+                       {{"address", address_}, {"reason", opened.status().ToString()}});
   }
-  return response;
+  connection_ = std::make_unique<StreamConnection>(*stub_);
+  return Status::Ok();
 }
 
-void ExpertLink::Reset() { stream_.reset(); }
+Status ExpertLink::Send(v1::ExchangeRequest& frame) {
+  if (connection_ == nullptr) {
+    const Status opened = Open();
+    if (!opened.ok()) return opened.Annotate("expert shard at " + address_);
+  }
+  frame.set_frame(next_frame_++);
+  frame.set_checksum(platform::FrameChecksum(frame));
+  const Status sent = connection_->Send(frame);
+  return sent.ok() ? sent : sent.Annotate("expert shard at " + address_);
+}
+
+Status ExpertLink::Receive(v1::ExchangeResponse& answer, std::chrono::steady_clock::time_point deadline) {
+  Status received = connection_->Receive(answer, deadline);
+  if (received.ok()) received = CheckAnswer(answer);
+  return received.ok() ? received : received.Annotate("expert shard at " + address_);
+}
+
+Status ExpertLink::CheckAnswer(const v1::ExchangeResponse& answer) {
+  const uint64_t expected = next_answer_++;
+  if (answer.frame() != expected) {
+    return Internal("frame " + std::to_string(answer.frame()) + " was answered instead of " +
+                    std::to_string(expected));
+  }
+  if (answer.checksum() == platform::FrameChecksum(answer)) return Status::Ok();
+  return DataLoss("the answer to frame " + std::to_string(expected) + " was damaged on its way");
+}
+
+void ExpertLink::Reset() { connection_.reset(); }
 
 }  // namespace conclave::decoder

@@ -1,26 +1,25 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
+#include <cstdint>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <string>
-#include <vector>
 
 #include <grpcpp/grpcpp.h>
 
 #include "base/result.h"
 #include "conclave/v1/experts.grpc.pb.h"
-#include "platform/rpc/client_call.h"
+#include "platform/config/config.h"
+#include "services/decoder/expert_connection.h"
 
 namespace conclave::decoder {
 
-/// One shard in another process: its description, and its Exchange stream, opened when first needed and again
-/// after it broke. Send and Receive are called by one thread.
+/// One shard in another process: its description, and its connection, opened when first needed and again
+/// after it broke. Used by one thread.
 class ExpertLink {
  public:
-  ExpertLink(std::shared_ptr<grpc::Channel> channel, std::string address);
+  ExpertLink(std::shared_ptr<grpc::Channel> channel, std::string address,
+             platform::ExpertTransport transport = platform::ExpertTransport::kAuto);
 
   const std::string& address() const { return address_; }
 
@@ -28,34 +27,28 @@ class ExpertLink {
   /// Errors: UNAVAILABLE or DEADLINE_EXCEEDED, naming the address.
   Result<v1::ExpertsServiceDescribeResponse> Describe(std::chrono::system_clock::time_point deadline);
 
-  /// Sends one layer's input. Errors: UNAVAILABLE.
-  Status Send(const v1::ExchangeRequest& request);
+  /// Sends a frame, whose number and checksum are filled in; several may be on their way at once.
+  /// Errors: UNAVAILABLE.
+  Status Send(v1::ExchangeRequest& frame);
 
-  /// The answer to the request that was sent last.
-  /// Errors: UNAVAILABLE (the stream broke), DEADLINE_EXCEEDED, or what the shard said.
-  Result<v1::ExchangeResponse> Receive(std::chrono::system_clock::time_point deadline);
+  /// The answer to the first frame that has none yet; the room of the one that `answer` holds is used again.
+  /// Errors: UNAVAILABLE (the connection broke), DEADLINE_EXCEEDED, DATA_LOSS (a wrong checksum), or what the
+  /// shard said.
+  Status Receive(v1::ExchangeResponse& answer, std::chrono::steady_clock::time_point deadline);
 
-  /// Forgets the stream, so that the next Send opens a new one.
+  /// Forgets the connection with all that is on its way, so that the next Send opens a new one.
   void Reset();
 
  private:
-  using Stream = platform::ClientBidiStream<v1::ExchangeRequest, v1::ExchangeResponse>;
-  /// What one stream's callbacks share with the caller; a late callback of an old stream finds only its own
-  /// inbox.
-  struct Inbox {
-    std::mutex mutex;
-    std::condition_variable changed;
-    std::optional<v1::ExchangeResponse> response;  // guarded by mutex
-    std::optional<Status> done;                    // guarded by mutex
-  };
+  Status Open();
+  Status CheckAnswer(const v1::ExchangeResponse& answer);
 
-  void Open();
-
-  std::string address_;
+  const std::string address_;
+  const platform::ExpertTransport transport_;
   std::unique_ptr<v1::ExpertsService::StubInterface> stub_;
-  std::shared_ptr<Stream> stream_;
-  std::shared_ptr<Inbox> inbox_;
+  std::unique_ptr<ExpertConnection> connection_;
   uint64_t next_frame_ = 0;
+  uint64_t next_answer_ = 0;
 };
 
 }  // namespace conclave::decoder

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -35,6 +36,19 @@ inline constexpr int64_t kLongestDiskLoadMs = 2000;
 inline constexpr int64_t kDiskRestMs = 60'000;
 /// How long the decoder's end may be put off to write down what the prefix cache holds.
 inline constexpr int64_t kLongestDiskSaveMs = 5000;
+
+/// How long one feed-forward layer may take in shards, with everything that is asked again.
+inline constexpr std::chrono::milliseconds kLayerTimeout{5000};
+/// How long a shard may take to take a frame in, and to share memory with this process.
+inline constexpr std::chrono::milliseconds kFrameSendTimeout{2000};
+inline constexpr std::chrono::milliseconds kAttachTimeout{1000};
+/// A pause before a broken link is tried again.
+inline constexpr std::chrono::milliseconds kLinkRetryPause{20};
+/// Frames on their way to one shard at once: the next ones travel while one is computed.
+inline constexpr size_t kMostFramesInFlight = 4;
+/// Of one shard's answer to one frame.
+inline constexpr int64_t kExpertAnswerBytes = int64_t{16} << 20;
+inline constexpr size_t kMostExpertAnswerBytes = size_t{2} * kExpertAnswerBytes;
 
 /// What the operator sets (configuration: limits).
 struct DecoderLimits {

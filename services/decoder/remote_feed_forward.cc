@@ -9,19 +9,24 @@
 namespace conclave::decoder {
 namespace {
 
-using std::chrono::milliseconds;
+using std::chrono::steady_clock;
 using std::chrono::system_clock;
 
-/// How long one layer may take, with everything that is asked again.
-constexpr milliseconds kLayerTimeout{5000};
-/// A pause before a broken link is tried again.
-constexpr milliseconds kRetryPause{20};
-
 bool WorthAnotherTry(const Status& status) {
-  return status.code() == StatusCode::kUnavailable || status.code() == StatusCode::kCancelled;
+  return status.code() == StatusCode::kUnavailable || status.code() == StatusCode::kCancelled ||
+         status.code() == StatusCode::kDataLoss;
 }
 
 }  // namespace
+
+RemoteFeedForward::Expectation RemoteFeedForward::Expectation::Of(const engine::ExpertLayout& layout,
+                                                                  std::string model_hash,
+                                                                  int64_t message_bytes) {
+  Expectation expected{.model_hash = std::move(model_hash), .hidden = layout.hidden()};
+  for (int64_t layer = 0; layer < layout.layers(); ++layer) expected.layers.push_back(layout.layer(layer));
+  expected.answer_bytes = std::min(kExpertAnswerBytes, message_bytes / 2);
+  return expected;
+}
 
 RemoteFeedForward::RemoteFeedForward(std::vector<std::unique_ptr<ExpertLink>> links, Expectation expected)
     : expected_(std::move(expected)) {
@@ -73,6 +78,7 @@ void RemoteFeedForward::MakeFrames(int64_t layer, const engine::FeedForwardInput
   const int64_t most_rows = std::max<int64_t>(1, expected_.answer_bytes / row_bytes);
   for (Home& home : homes_) {
     home.frames = decoder::MakeFrames(input, dispatch_.work(), home.here, expected_.hidden, most_rows);
+    home.sent = 0;
     home.answered = 0;
     for (ExpertFrame& frame : home.frames) {
       frame.request.set_layer(static_cast<uint32_t>(layer));
@@ -81,50 +87,56 @@ void RemoteFeedForward::MakeFrames(int64_t layer, const engine::FeedForwardInput
   }
 }
 
-/// Asks every home for its next frame; the first failure is returned after all were heard.
-Status RemoteFeedForward::AskOnce(system_clock::time_point deadline) {
+Status RemoteFeedForward::SendMore(Home& home) {
+  while (home.sent < home.frames.size() && home.sent - home.answered < kMostFramesInFlight) {
+    CONCLAVE_RETURN_IF_ERROR(home.link->Send(home.frames[home.sent].request));
+    ++home.sent;
+  }
+  return Status::Ok();
+}
+
+Status RemoteFeedForward::TakeOne(Home& home, steady_clock::time_point deadline) {
+  CONCLAVE_RETURN_IF_ERROR(home.link->Receive(answer_, deadline));
+  CONCLAVE_RETURN_IF_ERROR(
+      TakeAnswer(home.frames[home.answered], answer_.output(), expected_.hidden, outputs_.data()));
+  ++home.answered;
+  return Status::Ok();
+}
+
+/// Sends every home what it may have, and takes one answer of each; the first failure is returned after all
+/// were heard.
+Status RemoteFeedForward::AskOnce(steady_clock::time_point deadline) {
   Status first;
-  auto note = [&](Home& home, const Status& status) {
+  const auto note = [&](Home& home, const Status& status) {
     if (status.ok()) return;
     home.link->Reset();
+    home.sent = home.answered;
     if (first.ok()) first = status;
   };
-  std::vector<Home*> asked;
+  for (Home& home : homes_) note(home, SendMore(home));
   for (Home& home : homes_) {
-    if (home.done()) continue;
-    const Status sent = home.link->Send(home.frames[home.answered].request);
-    note(home, sent);
-    if (sent.ok()) asked.push_back(&home);
-  }
-  for (Home* home : asked) {
-    const auto response = home->link->Receive(deadline);
-    const ExpertFrame& frame = home->frames[home->answered];
-    const Status taken = response.ok()
-                             ? TakeAnswer(frame, response->output(), expected_.hidden, outputs_.data())
-                             : response.status();
-    note(*home, taken);
-    if (taken.ok()) ++home->answered;
+    if (home.sent > home.answered) note(home, TakeOne(home, deadline));
   }
   return first;
 }
 
 /// Until every frame is answered, again and again where a link breaks.
-Status RemoteFeedForward::AskAll(system_clock::time_point deadline) {
+Status RemoteFeedForward::AskAll(steady_clock::time_point deadline) {
   while (!std::ranges::all_of(homes_, &Home::done)) {
     const Status status = AskOnce(deadline);
     if (status.ok()) continue;
-    if (!WorthAnotherTry(status) || system_clock::now() + kRetryPause >= deadline) return status;
-    std::this_thread::sleep_for(kRetryPause);
+    if (!WorthAnotherTry(status) || steady_clock::now() + kLinkRetryPause >= deadline) return status;
+    std::this_thread::sleep_for(kLinkRetryPause);
   }
   return Status::Ok();
 }
 
 Status RemoteFeedForward::AddTo(int64_t layer, const engine::FeedForwardInput& input,
                                 engine::ThreadPool& pool, float* residual) {
-  const auto deadline = system_clock::now() + kLayerTimeout;
-  if (!connected_) CONCLAVE_RETURN_IF_ERROR(Connect(deadline));
+  if (!connected_) CONCLAVE_RETURN_IF_ERROR(Connect(system_clock::now() + kLayerTimeout));
   MakeFrames(layer, input);
-  const Status status = AskAll(deadline);
+  pool.Rest();
+  const Status status = AskAll(steady_clock::now() + kLayerTimeout);
   if (!status.ok()) {
     platform::LogWarning("decoder", "a feed-forward layer could not be computed",
                          {{"layer", layer}, {"error", status.ToString()}});

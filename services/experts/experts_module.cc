@@ -9,8 +9,9 @@ namespace {
 
 class Module final : public platform::ServiceModule {
  public:
-  Module(caf::actor actor, v1::ExpertsServiceDescribeResponse description)
-      : actor_(std::move(actor)), service_(actor_, std::move(description)) {}
+  Module(caf::actor actor, std::shared_ptr<FrameComputer> computer,
+         v1::ExpertsServiceDescribeResponse description)
+      : actor_(std::move(actor)), service_(actor_, std::move(computer), std::move(description)) {}
 
   ~Module() override {
     caf::scoped_actor self{actor_.home_system()};
@@ -53,10 +54,12 @@ Result<ExpertsModule> MakeExpertsModule(const platform::ModuleContext& context,
       auto loaded, slices.empty() ? engine::FeedForwardShard::LoadAll(*file, description, *pool)
                                   : engine::FeedForwardShard::Load(*file, description, slices, *pool));
   std::shared_ptr<engine::FeedForwardShard> shard = std::move(loaded);
-  auto actor = context.actors.spawn<ShardActor, caf::detached>(shard, std::move(pool), context.model.hash);
+  auto computer = std::make_shared<FrameComputer>(shard, std::move(pool), context.model.hash);
+  auto actor = context.actors.spawn<ShardActor, caf::detached>(computer);
   ExpertsModule made;
   made.complete = static_cast<int64_t>(shard->experts().size()) == total;
-  made.module = std::make_unique<Module>(std::move(actor), Describe(context.model, *shard, total));
+  made.module =
+      std::make_unique<Module>(std::move(actor), std::move(computer), Describe(context.model, *shard, total));
   made.shard = std::move(shard);
   return made;
 }

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <memory>
+
 #include <caf/all.hpp>
 #include <grpcpp/grpcpp.h>
 
 #include "conclave/v1/experts.grpc.pb.h"
+#include "services/experts/memory_exchange.h"
 #include "services/experts/shard_actor.h"
 
 namespace conclave::experts {
@@ -11,9 +14,12 @@ namespace conclave::experts {
 /// The gRPC face of a shard.
 class ExpertsService final : public v1::ExpertsService::CallbackService {
  public:
-  ExpertsService(caf::actor shard, v1::ExpertsServiceDescribeResponse description);
+  ExpertsService(caf::actor shard, std::shared_ptr<FrameComputer> computer,
+                 v1::ExpertsServiceDescribeResponse description);
 
   grpc::ServerBidiReactor<v1::ExchangeRequest, v1::ExchangeResponse>* Exchange(
+      grpc::CallbackServerContext* context) override;
+  grpc::ServerBidiReactor<v1::AttachRequest, v1::AttachResponse>* Attach(
       grpc::CallbackServerContext* context) override;
   grpc::ServerUnaryReactor* Describe(grpc::CallbackServerContext* context,
                                      const v1::ExpertsServiceDescribeRequest* request,
@@ -21,6 +27,8 @@ class ExpertsService final : public v1::ExpertsService::CallbackService {
 
  private:
   caf::actor shard_;
+  std::shared_ptr<FrameComputer> computer_;
+  MemoryExchange memory_;
   v1::ExpertsServiceDescribeResponse description_;
 };
 

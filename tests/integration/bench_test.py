@@ -58,6 +58,19 @@ def test_pipeline_measures_the_bare_engine_and_both_kinds_of_services(conclave):
             assert row[side]["tokens_per_s"] > 0 and row[side]["first_token_ms"] > 0
 
 
+def test_experts_measures_the_exchange_beside_a_bare_echo_and_shards_beside_one_process(conclave):
+    figure = figure_of(conclave, "experts", "--streams", "2", "--tokens", "3", "--round-trips", "40")
+    assert figure["limit"] == 1.0 and figure["value"] > 0
+    trip = figure["details"]["round_trip"]
+    for way in ("memory", "unix", "tcp", "echo_unix", "echo_tcp", "echo_unix_callbacks", "echo_tcp_callbacks"):
+        assert trip[f"{way}_p50_us"] > 0
+    assert trip["memory_of_unix_echo"] < trip["unix_of_echo"]
+    throughput = figure["details"]["throughput"]
+    assert throughput["one_process"]["share_of_one_process"] == 1.0
+    for side in ("memory", "streams"):
+        assert throughput[side]["decode_tokens_per_s"] > 0 and throughput[side]["share_of_one_process"] > 0
+
+
 def test_load_reports_what_clients_wait_for(conclave):
     figure = figure_of(conclave, "load", "--streams", "3", "--rounds", "2", "--prompt-tokens", "8", "--tokens", "4")
     assert figure["unit"] == "tokens/s" and figure["value"] > 0 and figure["limit"] is None

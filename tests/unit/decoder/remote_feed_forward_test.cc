@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "platform/exchange/frame_checksum.h"
 #include "platform/rpc/grpc_runtime.h"
 
 namespace conclave::decoder {
@@ -43,6 +44,9 @@ class FakeExperts final : public v1::ExpertsService::Service {
       response.mutable_output()->add_shape(rows);
       response.mutable_output()->add_shape(kHidden);
       most_rows = std::max(most_rows.load(), rows);
+      response.set_checksum(platform::FrameChecksum(response));
+      if (damages > 0 && damages-- > 0) response.mutable_output()->mutable_data()->front() ^= 1;
+      if (unasked) stream->Write(response);
       stream->Write(response);
     }
     return grpc::Status::OK;
@@ -51,6 +55,8 @@ class FakeExperts final : public v1::ExpertsService::Service {
   std::string model_hash = "hash";
   std::atomic<int> failures = 0;
   grpc::StatusCode failure_code = grpc::StatusCode::UNAVAILABLE;
+  std::atomic<int> damages = 0;       ///< answers that arrive with a wrong bit
+  std::atomic<bool> unasked = false;  ///< every answer comes twice
 
   std::atomic<uint32_t> most_rows = 0;  ///< of an answer
 
@@ -157,6 +163,22 @@ TEST_F(RemoteFeedForwardTest, BrokenLinkIsTriedAgain) {
   first_.failures = 2;
   ASSERT_TRUE(Add(3).ok());
   EXPECT_EQ(residual_, std::vector<float>(3 * kHidden, 16.0f));
+}
+
+TEST_F(RemoteFeedForwardTest, DamagedAnswerIsAskedForAgain) {
+  Start({&first_, &second_});
+  second_.damages = 2;
+  ASSERT_TRUE(Add(3).ok());
+  EXPECT_EQ(residual_, std::vector<float>(3 * kHidden, 16.0f));
+  EXPECT_EQ(second_.damages, 0);
+}
+
+TEST_F(RemoteFeedForwardTest, AnswerThatNobodyAskedForIsNoAnswer) {
+  Start({&first_, &second_});
+  second_.unasked = true;
+  ASSERT_TRUE(Add(3).ok());
+  EXPECT_EQ(Add(3).code(), StatusCode::kInternal) << "frame 0 is answered twice";
+  EXPECT_EQ(residual_, std::vector<float>(3 * kHidden, 10.0f));
 }
 
 TEST_F(RemoteFeedForwardTest, RefusalIsReportedAndLeavesTheResidualAlone) {

@@ -29,6 +29,7 @@ struct Placement {
   const char* name;
   std::vector<std::vector<int64_t>> shards;
   SmallFeedForward feed_forward = SmallFeedForward::kDense;
+  platform::ExpertTransport transport = platform::ExpertTransport::kMemory;
 };
 
 /// A process with one service.
@@ -45,6 +46,7 @@ class Installation {
     state_ = *platform::OpenRocksDbStateStore(folder_.path() + "/state", [] { return int64_t{1}; });
     model_ = {.name = "small", .path = folder_.Write("small.gguf", model), .hash = std::string(64, 'a')};
     config_.limits.kv_bytes = 8 << 20;
+    config_.expert_transport = placement.transport;
     Process decoder{.config = {.name = "decoder", .services = {"decoder"}}};
     for (const auto& slices : placement.shards) {
       const std::string name = "experts-" + std::to_string(shards_.size());
@@ -155,7 +157,11 @@ INSTANTIATE_TEST_SUITE_P(Placements, ExpertPathsTest,
                          ::testing::Values(Placement{"InOneProcess", {}},
                                            Placement{"OneShard", {{0, 1, 2, 3}}},
                                            Placement{"TwoShards", {{0, 2}, {1, 3}}},
-                                           Placement{"FourShards", {{3}, {1}, {0}, {2}}}),
+                                           Placement{"FourShards", {{3}, {1}, {0}, {2}}},
+                                           Placement{"TwoShardsOnStreams",
+                                                     {{0, 2}, {1, 3}},
+                                                     SmallFeedForward::kDense,
+                                                     platform::ExpertTransport::kStream}),
                          [](const auto& info) { return info.param.name; });
 
 /// Six experts that are chosen from, and a shared one.
@@ -163,7 +169,11 @@ INSTANTIATE_TEST_SUITE_P(
     MixturePlacements, ExpertPathsTest,
     ::testing::Values(Placement{"OneShard", {{0, 1, 2, 3, 4, 5, 6}}, SmallFeedForward::kMixture},
                       Placement{"TwoShards", {{0, 2, 4, 6}, {1, 3, 5}}, SmallFeedForward::kMixture},
-                      Placement{"FourShards", {{6}, {5, 0}, {1}, {4, 3, 2}}, SmallFeedForward::kMixture}),
+                      Placement{"FourShards", {{6}, {5, 0}, {1}, {4, 3, 2}}, SmallFeedForward::kMixture},
+                      Placement{"FourShardsOnStreams",
+                                {{6}, {5, 0}, {1}, {4, 3, 2}},
+                                SmallFeedForward::kMixture,
+                                platform::ExpertTransport::kStream}),
     [](const auto& info) { return info.param.name; });
 
 TEST_P(ExpertPathsTest, TokensAreThoseOfOneProcess) {

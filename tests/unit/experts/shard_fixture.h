@@ -102,10 +102,11 @@ class ShardTest : public ::testing::TestWithParam<MatrixType> {
     const engine::ModelDescription description = *engine::DescribeModel(*file_);
     shard_ = *engine::FeedForwardShard::Load(*file_, description, std::move(slices), *pool_);
     own_ = *engine::FeedForwardShard::Load(*file_, description, shard_->experts(), own_pool_);
-    actor_ = actors_.get().spawn<ShardActor, caf::detached>(shard_, pool_, kHash);
+    computer_ = std::make_shared<FrameComputer>(shard_, pool_, kHash);
+    actor_ = actors_.get().spawn<ShardActor, caf::detached>(computer_);
     v1::ExpertsServiceDescribeResponse shown;
     shown.set_layers(static_cast<uint32_t>(shard_->layers()));
-    service_ = std::make_unique<ExpertsService>(actor_, shown);
+    service_ = std::make_unique<ExpertsService>(actor_, computer_, shown);
     platform::ServerOptions options;
     options.addresses = {"unix:" + folder_.path() + "/shard.sock"};
     options.max_message_bytes = max_message_bytes;
@@ -173,6 +174,7 @@ class ShardTest : public ::testing::TestWithParam<MatrixType> {
   std::unique_ptr<engine::ModelFile> file_;
   std::shared_ptr<engine::FeedForwardShard> shard_;
   std::shared_ptr<engine::FeedForwardShard> own_;  ///< the same slices, for the test itself
+  std::shared_ptr<FrameComputer> computer_;
   caf::actor actor_;
   std::unique_ptr<ExpertsService> service_;
   std::unique_ptr<platform::Server> server_;
