@@ -12,7 +12,7 @@ using engine::DType;
 using engine::PackedMatrix;
 
 /// A matrix of random integers whose scales are all 0.01: blocks begin with one or two half-precision
-/// numbers, or (Q6_K) end with one.
+/// numbers, or (Q6_K) end with one. MXFP4's are 2^-7.
 PackedMatrix MakeMatrix(std::mt19937& random, DType dtype, int64_t rows, int64_t columns) {
   const auto bytes = rows * *engine::RowBytes(dtype, columns);
   std::vector<std::byte> data(static_cast<size_t>(bytes));
@@ -22,6 +22,10 @@ PackedMatrix MakeMatrix(std::mt19937& random, DType dtype, int64_t rows, int64_t
   const bool two =
       dtype != DType::kQ4_0 && dtype != DType::kQ5_0 && dtype != DType::kQ8_0 && dtype != DType::kQ6_K;
   for (int64_t block = 0; block < bytes; block += block_bytes) {
+    if (dtype == DType::kMXFP4) {
+      data[block] = std::byte{120};
+      continue;
+    }
     std::byte* at = data.data() + block + (dtype == DType::kQ6_K ? 208 : 0);
     std::memcpy(at, &scale, 2);
     if (two) std::memcpy(at + 2, &scale, 2);

@@ -21,7 +21,7 @@ constexpr GgufTensorType kTypes[] = {
     {26, "I32", 1, 4, std::nullopt},        {27, "I64", 1, 8, std::nullopt},
     {28, "F64", 1, 8, std::nullopt},        {29, "IQ1_M", 256, 56, std::nullopt},
     {30, "BF16", 1, 2, DType::kBF16},       {34, "TQ1_0", 256, 54, std::nullopt},
-    {35, "TQ2_0", 256, 66, std::nullopt},   {39, "MXFP4", 32, 17, std::nullopt},
+    {35, "TQ2_0", 256, 66, std::nullopt},   {39, "MXFP4", 32, 17, DType::kMXFP4},
     {40, "NVFP4", 64, 36, std::nullopt},
 };
 

@@ -126,6 +126,7 @@ void PackedMatrix::UnpackBlocks(int64_t row, float* out) const {
       const bool second = format.half_groups && i >= kActivationBlock / 2;
       int number = format.nibbles ? q[i / 8 * 64 + lane * 4 + i % 4] : q[i / 4 * 64 + lane * 4 + i % 4];
       if (format.nibbles) number = i % 8 < 4 ? number & 0x0F : number >> 4;
+      if (format.lookup) number = kFp4Numbers[number];
       out[column + i] = (second ? further : scale) * static_cast<float>(number - format.zero_point);
       if (format.offsets) out[column + i] += offset;
     }

@@ -19,12 +19,17 @@ enum class PackedKind : uint8_t {
   kF32,   ///< [group of 16 rows][column][16] float32
   kF16,   ///< the same in IEEE half precision
   kBF16,  ///< the same in bfloat16
-  kU4,    ///< blocks of 16 rows and 32 columns with 4-bit q (Q4_0, Q4_1, Q4_K)
+  kU4,    ///< blocks of 16 rows and 32 columns with 4-bit q (Q4_0, Q4_1, Q4_K, MXFP4)
   kU8,    ///< the same with 8-bit q (Q5_0, Q5_1, Q5_K, Q6_K, Q8_0)
 };
 
+/// What the 4-bit codes of a format with `lookup` stand for: twice the E2M1 numbers (OCP Microscaling Formats
+/// 1.0, section 5.3.3), plus the zero point of 16.
+inline constexpr uint8_t kFp4Numbers[16] = {16, 17, 18, 19, 20, 22, 24, 28, 16, 15, 14, 13, 12, 10, 8, 4};
+
 /// A quantised block: 16 rows x 32 columns of unsigned q, then 16 scales, then 16 offsets or (with
-/// half_groups) the 16 scales of columns 16 to 31. A number is scale * (q - zero_point) + offset.
+/// half_groups) the 16 scales of columns 16 to 31. A number is scale * (q - zero_point) + offset, or, with
+/// `lookup`, scale * (kFp4Numbers[q] - zero_point).
 ///
 /// Bytes of q: kU8 has byte [column / 4][row][column % 4]. kU4 has byte [column / 8][row][column % 4] with
 /// columns 8i..8i+3 in the low four bits and 8i+4..8i+7 in the high ones. So one 64-byte load is 4 columns of
@@ -35,6 +40,7 @@ struct BlockFormat {
   bool offsets = false;       ///< has offsets; zero_point is then 0
   bool half_groups = false;   ///< two scales a row, for columns 0..15 and 16..31
   int zero_point = 0;
+  bool lookup = false;  ///< nibbles are codes
 
   constexpr int64_t q_bytes() const { return kRowGroup * kActivationBlock / (nibbles ? 2 : 1); }
   constexpr int64_t scale_bytes() const { return kRowGroup * (float_scales ? 4 : 2); }

@@ -23,6 +23,7 @@ inline constexpr BlockFormat kBlockFormats[] = {
     {.float_scales = true, .offsets = true},
     {.float_scales = true, .half_groups = true, .zero_point = 32},
     {.zero_point = 128},
+    {.nibbles = true, .float_scales = true, .zero_point = 16, .lookup = true},
 };
 inline constexpr int kBlockFormatCount = sizeof kBlockFormats / sizeof kBlockFormats[0];
 

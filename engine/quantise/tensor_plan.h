@@ -19,7 +19,7 @@ struct TensorTypes {
 };
 
 /// The format `name` spells as GGUF does, in any case ("q4_k"), among those a model can be written in: all of
-/// DType but BF16. Errors: INVALID_ARGUMENT that lists them.
+/// DType but BF16 and MXFP4. Errors: INVALID_ARGUMENT that lists them.
 Result<DType> ParseTargetType(std::string_view name);
 
 /// What GGUF's `general.file_type` says of a file whose matrices are mostly `dtype`

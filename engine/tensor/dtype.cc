@@ -25,6 +25,7 @@ constexpr std::array<DTypeInfo, kDTypeCount> kInfos = {{
     {"Q4_K", 256, 144},
     {"Q5_K", 256, 176},
     {"Q6_K", 256, 210},
+    {"MXFP4", 32, 17},
 }};
 
 constexpr int kHalfBlock = 16;
@@ -141,6 +142,19 @@ void Q6_K(const uint8_t* block, float* out) {
   }
 }
 
+/// E2M1 numbers (OCP Microscaling Formats 1.0, section 5.3.3), doubled; zero has no sign here.
+constexpr float kDoubledFp4[] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+/// An E8M0 scale, then nibbles as in the other blocks of 32.
+void MxFp4(const uint8_t* block, float* out) {
+  const float scale = HalfOfE8M0(block[0]);
+  const uint8_t* nibbles = block + 1;
+  for (int i = 0; i < kHalfBlock; ++i) {
+    out[i] = scale * kDoubledFp4[nibbles[i] & 0x0F];
+    out[i + kHalfBlock] = scale * kDoubledFp4[nibbles[i] >> 4];
+  }
+}
+
 using BlockDecoder = void (*)(const uint8_t* block, float* out);
 
 void DecodeBlocks(DType dtype, BlockDecoder decode, const uint8_t* row, int64_t columns, float* out) {
@@ -154,6 +168,13 @@ void DecodeBlocks(DType dtype, BlockDecoder decode, const uint8_t* row, int64_t 
 const DTypeInfo& InfoOf(DType dtype) { return kInfos[static_cast<size_t>(dtype)]; }
 
 bool IsQuantised(DType dtype) { return InfoOf(dtype).block_elements > 1; }
+
+float HalfOfE8M0(uint8_t exponent) {
+  if (exponent == 255) return std::numeric_limits<float>::quiet_NaN();
+  // 2^-128 and 2^-127 are subnormal.
+  const uint32_t bits = exponent < 2 ? 0x00200000u << exponent : static_cast<uint32_t>(exponent - 1) << 23;
+  return std::bit_cast<float>(bits);
+}
 
 std::optional<int64_t> RowBytes(DType dtype, int64_t columns) {
   const DTypeInfo& info = InfoOf(dtype);
@@ -181,6 +202,7 @@ void DequantiseRow(DType dtype, const std::byte* row, int64_t columns, float* ou
     case DType::kQ4_K: return DecodeBlocks(dtype, Q4_K, bytes, columns, out);
     case DType::kQ5_K: return DecodeBlocks(dtype, Q5_K, bytes, columns, out);
     case DType::kQ6_K: return DecodeBlocks(dtype, Q6_K, bytes, columns, out);
+    case DType::kMXFP4: return DecodeBlocks(dtype, MxFp4, bytes, columns, out);
   }
 }
 

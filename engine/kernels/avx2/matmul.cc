@@ -128,7 +128,10 @@ class Tile {
   static inline __attribute__((always_inline)) __m256i Weights(const std::byte* block, int word, int half) {
     if constexpr (!kFormat.nibbles) return LoadVector(block + word * kLineBytes + half * kVectorBytes);
     const __m256i bytes = LoadVector(block + word / 2 * kLineBytes + half * kVectorBytes);
-    return word % 2 == 0 ? LowNibbles(bytes) : HighNibbles(bytes);
+    const __m256i nibbles = word % 2 == 0 ? LowNibbles(bytes) : HighNibbles(bytes);
+    if constexpr (!kFormat.lookup) return nibbles;
+    return _mm256_shuffle_epi8(
+        _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(kFp4Numbers))), nibbles);
   }
 
   inline __attribute__((always_inline)) void AddRun(const std::byte* block, int run, int64_t at) {
@@ -232,7 +235,7 @@ void Rows(const BlockMatmul& task) {
 
 void MatmulBlocks(const BlockMatmul& task) {
   static constexpr void (*kRows[kBlockFormatCount])(const BlockMatmul&) = {
-      Rows<0>, Rows<1>, Rows<2>, Rows<3>, Rows<4>, Rows<5>, Rows<6>, Rows<7>};
+      Rows<0>, Rows<1>, Rows<2>, Rows<3>, Rows<4>, Rows<5>, Rows<6>, Rows<7>, Rows<8>};
   kRows[task.format](task);
 }
 

@@ -29,6 +29,12 @@ inline __attribute__((always_inline)) Columns LoadColumns(const std::byte* block
       out.v[2 * i] = _mm512_and_si512(bytes, mask);
       out.v[2 * i + 1] = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), mask);
     }
+    if constexpr (kFormat.lookup) {
+      const __m512i numbers =
+          _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(kFp4Numbers)));
+#pragma GCC unroll 8
+      for (__m512i& v : out.v) v = _mm512_shuffle_epi8(numbers, v);
+    }
   } else {
 #pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) out.v[i] = _mm512_loadu_si512(block + i * 64);
@@ -139,7 +145,7 @@ void Rows(const BlockMatmul& task) {
 
 void MatmulBlocks(const BlockMatmul& task) {
   static constexpr void (*kRows[kBlockFormatCount])(const BlockMatmul&) = {
-      Rows<0>, Rows<1>, Rows<2>, Rows<3>, Rows<4>, Rows<5>, Rows<6>, Rows<7>};
+      Rows<0>, Rows<1>, Rows<2>, Rows<3>, Rows<4>, Rows<5>, Rows<6>, Rows<7>, Rows<8>};
   kRows[task.format](task);
 }
 

@@ -60,6 +60,13 @@ SourceBlock ReadQ8(const uint8_t* at) {
   return out;
 }
 
+SourceBlock ReadMxFp4(const uint8_t* at) {
+  SourceBlock out;
+  out.scales.fill(HalfOfE8M0(at[0]));
+  ReadNibbles(at + 1, out);
+  return out;
+}
+
 /// Q4_K, Q5_K: group `group` of a block of eight; 6-bit scales and minimums lie in 12 bytes.
 SourceBlock ReadGroup(const uint8_t* block, int group, bool fifth_bits) {
   const uint8_t* packed = block + 4;
@@ -110,6 +117,7 @@ BlockFormat BlockFormatOf(DType dtype) {
     case DType::kQ5_K: return {.float_scales = true, .offsets = true};
     case DType::kQ6_K: return {.float_scales = true, .half_groups = true, .zero_point = 32};
     case DType::kQ8_0: return {.zero_point = 128};
+    case DType::kMXFP4: return {.nibbles = true, .float_scales = true, .zero_point = 16, .lookup = true};
     case DType::kF32:
     case DType::kF16:
     case DType::kBF16: break;
@@ -131,6 +139,7 @@ SourceBlock ReadSourceBlock(DType dtype, const std::byte* row, int64_t block) {
     case DType::kQ4_K: return ReadGroup(at, part, false);
     case DType::kQ5_K: return ReadGroup(at, part, true);
     case DType::kQ6_K: return ReadQ6K(at, part);
+    case DType::kMXFP4: return ReadMxFp4(at);
     case DType::kF32:
     case DType::kF16:
     case DType::kBF16: break;

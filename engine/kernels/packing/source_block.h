@@ -10,7 +10,7 @@
 namespace conclave::engine {
 
 /// 32 numbers of a stored row, taken apart but not changed: number i is scale[i / 16] * (q[i] - zero_point) +
-/// offset.
+/// offset, q[i] being looked up first where the format says so (BlockFormat).
 struct SourceBlock {
   std::array<uint8_t, kActivationBlock> q;
   std::array<float, 2> scales;  ///< equal unless the format has half groups

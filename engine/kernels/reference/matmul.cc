@@ -22,7 +22,8 @@ int WeightQ(const BlockFormat& format, const std::byte* block, int64_t lane, int
   const auto* q = reinterpret_cast<const uint8_t*>(block);
   if (!format.nibbles) return q[column / 4 * 64 + lane * 4 + column % 4];
   const int byte = q[column / 8 * 64 + lane * 4 + column % 4];
-  return column % 8 < 4 ? byte & 0x0F : byte >> 4;
+  const int nibble = column % 8 < 4 ? byte & 0x0F : byte >> 4;
+  return format.lookup ? kFp4Numbers[nibble] : nibble;
 }
 
 /// The integer dot product of columns [begin, end) of a block.

@@ -14,10 +14,11 @@ namespace conclave::engine::testing {
 
 inline constexpr DType kAllDTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16, DType::kQ4_0,
                                        DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0,
-                                       DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
+                                       DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kMXFP4};
 
-inline constexpr DType kQuantisedDTypes[] = {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1,
-                                             DType::kQ8_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
+inline constexpr DType kQuantisedDTypes[] = {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0,
+                                             DType::kQ5_1, DType::kQ8_0, DType::kQ4_K,
+                                             DType::kQ5_K, DType::kQ6_K, DType::kMXFP4};
 
 inline std::vector<float> RandomFloats(std::mt19937& random, int64_t n, float width = 1.0f) {
   std::normal_distribution<float> normal(0.0f, width);
@@ -48,7 +49,8 @@ inline std::vector<int64_t> ScaleOffsets(DType dtype) {
     case DType::kQ6_K: return {208};
     case DType::kF32:
     case DType::kF16:
-    case DType::kBF16: return {};
+    case DType::kBF16:
+    case DType::kMXFP4: return {};
     default: return {0, 2};
   }
 }
@@ -81,6 +83,8 @@ inline StoredMatrix RandomMatrix(std::mt19937& random, DType dtype, int64_t rows
         const uint16_t half = FloatToHalf(normal(random));
         std::memcpy(out.bytes.data() + block + at, &half, 2);
       }
+      // 2^-8 to 2^-5.
+      if (dtype == DType::kMXFP4) out.bytes[block] = static_cast<std::byte>(119 + random() % 4);
     }
   }
   out.view = {.name = "w",

@@ -127,6 +127,30 @@ TEST(DequantiseTest, SixBitsAndSignedScales) {
   EXPECT_EQ(out[254], -2.0f * -32);
 }
 
+/// What the four bits say: a sign, two exponent bits of bias 1 and one mantissa bit, subnormal below 1.
+double Fp4(int code) {
+  const int exponent = (code >> 1) & 3;
+  const int mantissa = code & 1;
+  const double size = exponent == 0 ? 0.5 * mantissa : std::ldexp(1.0 + 0.5 * mantissa, exponent - 1);
+  return (code & 8) != 0 ? -size : size;
+}
+
+TEST(DequantiseTest, MxFp4IsAPowerOfTwoTimesSmallFloats) {
+  auto block = Block(DType::kMXFP4, {});
+  for (int i = 0; i < 16; ++i) block[1 + i] = static_cast<uint8_t>(i | (15 - i) << 4);
+  for (int exponent = 0; exponent < 255; ++exponent) {
+    block[0] = static_cast<uint8_t>(exponent);
+    const std::vector<float> out = Decode(DType::kMXFP4, block);
+    for (int i = 0; i < 16; ++i) {
+      // The largest are beyond float32, and infinite in both.
+      EXPECT_EQ(out[i], static_cast<float>(std::ldexp(Fp4(i), exponent - 127))) << exponent << " " << i;
+      EXPECT_EQ(out[i + 16], static_cast<float>(std::ldexp(Fp4(15 - i), exponent - 127)));
+    }
+  }
+  block[0] = 255;
+  for (const float x : Decode(DType::kMXFP4, block)) EXPECT_TRUE(std::isnan(x));
+}
+
 TEST(DequantiseTest, RowsOfSeveralBlocks) {
   auto first = Block(DType::kQ8_0, {{0, kHalfOne}});
   auto second = Block(DType::kQ8_0, {{0, kHalfTwo}});
