@@ -9,7 +9,7 @@ namespace conclave::engine {
 /// The widest head whose keys and values can be stored in less than float32.
 inline constexpr int64_t kMostPairedHeadDim = 256;
 
-/// How a block of keys, or values, of one head holds its numbers.
+/// How a block of keys, or values, of one head holds its numbers. For values head_dim is their own width.
 enum class KvFormat {
   /// float32 [token][head_dim].
   kFloat32,
@@ -43,6 +43,7 @@ struct AttentionTask {
   int64_t query_stride = 0;  ///< numbers from one query row to the next
   int64_t heads = 0;         ///< query heads that share the key-value head; they lie side by side
   int64_t head_dim = 0;
+  int64_t value_dim = 0;  ///< numbers of a value, and of a head's output: as head_dim says for keys
   const std::byte* const* key_blocks = nullptr;  ///< one pointer a block, at this key-value head
   const std::byte* const* value_blocks = nullptr;
   int64_t block_tokens = 0;
@@ -51,7 +52,10 @@ struct AttentionTask {
       0;               ///< position of the first query row; row r attends to positions 0..first_position + r
   int64_t window = 0;  ///< and only to the last `window` of them; 0: all
   float scale = 1.0f;
-  float* out = nullptr;  ///< laid out as the queries; does not overlap them
+  /// [heads]: what stands beside each head's scores in its softmax and takes its share of the weights, but
+  /// has no value (attention sinks, arXiv 2309.17453); nullptr: nothing does.
+  const float* sinks = nullptr;
+  float* out = nullptr;  ///< laid out as the queries, a head value_dim wide; does not overlap them
   int64_t out_stride = 0;
 };
 

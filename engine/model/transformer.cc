@@ -408,6 +408,7 @@ void Transformer::Attend(int64_t layer, std::span<const SequenceStep> steps, Thr
                          .query_stride = stride,
                          .heads = heads,
                          .head_dim = a.head_dim,
+                         .value_dim = a.head_dim,
                          .key_blocks = keys.data(),
                          .value_blocks = values.data(),
                          .block_tokens = kKvBlockTokens,

@@ -13,6 +13,7 @@ namespace conclave::engine::reference {
 namespace {
 
 constexpr int kTileKeys = 32;
+constexpr float kLog2OfE = 0x1.715476p+0f;
 
 /// One lane.
 struct Plain {
@@ -86,7 +87,7 @@ void AttendTile(const Block& keys, const Block& values, int64_t first, int64_t b
   const float unit = largest_scale * (1.0f / 255.0f) * share;
   float weight[kTileKeys] = {};
   for (int64_t k = begin; k < end; ++k) weight[k] = Exp2Of<Plain>(std::fma(score[k], query.factor, -base));
-  for (int64_t i = 0; i < keys.head_dim; ++i) {
+  for (int64_t i = 0; i < values.head_dim; ++i) {
     int32_t sum = 0;
     for (int64_t k = begin; k < end; ++k) {
       const float byte = std::fma(weight[k], values.Scale(first + k) * bytes, 0x1.8p23f) - 0x1.8p23f;
@@ -111,18 +112,22 @@ void Int8Attention(const AttentionTask& task) {
     Query query;
     query.factor = QuantiseHead(task.queries + row * task.query_stride + head * task.head_dim, task.head_dim,
                                 query.numbers) *
-                   (task.scale * 0x1.715476p+0f);  // log2 of e
-    query.out = task.out + row * task.out_stride + head * task.head_dim;
-    for (int64_t i = 0; i < task.head_dim; ++i) query.out[i] = 0.0f;
+                   (task.scale * kLog2OfE);
+    if (task.sinks != nullptr) {
+      query.largest = task.sinks[head] * kLog2OfE;
+      query.total = 1.0f;
+    }
+    query.out = task.out + row * task.out_stride + head * task.value_dim;
+    for (int64_t i = 0; i < task.value_dim; ++i) query.out[i] = 0.0f;
     const int64_t end = task.first_position + row + 1;
     const int64_t begin = task.window > 0 && end > task.window ? end - task.window : 0;
     for (int64_t at = begin / kTileKeys * kTileKeys; at < end; at += kTileKeys) {
       const int64_t block = at / kTileKeys / tiles;
       AttendTile({task.key_blocks[block], task.head_dim, task.block_tokens},
-                 {task.value_blocks[block], task.head_dim, task.block_tokens}, at % task.block_tokens,
+                 {task.value_blocks[block], task.value_dim, task.block_tokens}, at % task.block_tokens,
                  std::max<int64_t>(begin - at, 0), std::min<int64_t>(end - at, kTileKeys), query);
     }
-    for (int64_t i = 0; i < task.head_dim; ++i) query.out[i] /= query.total;
+    for (int64_t i = 0; i < task.value_dim; ++i) query.out[i] /= query.total;
   }
 }
 

@@ -49,25 +49,28 @@ struct AttentionTiles {
   static constexpr int kLanes = V::kLanes;
   static constexpr int kKeyVectors = kTileKeys / kLanes;
 
-  static void FillTile(const AttentionTask& task, int64_t first, AttentionTile& tile) {
+  /// `sink_scale`: of the sinks, where scores are in other units.
+  static void FillTile(const AttentionTask& task, int64_t first, AttentionTile& tile,
+                       float sink_scale = 1.0f) {
     const int64_t left = task.query_rows * task.heads - first;
     tile.count = static_cast<int>(left < kTileQueries ? left : kTileQueries);
     for (int q = 0; q < tile.count; ++q) {
       const int64_t row = (first + q) / task.heads;
       const int64_t head = (first + q) % task.heads;
       tile.query[q] = task.queries + row * task.query_stride + head * task.head_dim;
-      tile.out[q] = task.out + row * task.out_stride + head * task.head_dim;
+      tile.out[q] = task.out + row * task.out_stride + head * task.value_dim;
       tile.end[q] = task.first_position + row + 1;
       tile.begin[q] = task.window > 0 && tile.end[q] > task.window ? tile.end[q] - task.window : 0;
-      tile.largest[q] = -__builtin_inff();
-      tile.total[q] = 0.0f;
-      for (int64_t i = 0; i < task.head_dim; ++i) tile.out[q][i] = 0.0f;
+      // A sink is a key that came before all others, without a value.
+      tile.largest[q] = task.sinks == nullptr ? -__builtin_inff() : task.sinks[head] * sink_scale;
+      tile.total[q] = task.sinks == nullptr ? 0.0f : 1.0f;
+      for (int64_t i = 0; i < task.value_dim; ++i) tile.out[q][i] = 0.0f;
     }
   }
 
   static void Normalise(const AttentionTask& task, const AttentionTile& tile) {
     for (int q = 0; q < tile.count; ++q) {
-      for (int64_t i = 0; i < task.head_dim; ++i) tile.out[q][i] /= tile.total[q];
+      for (int64_t i = 0; i < task.value_dim; ++i) tile.out[q][i] /= tile.total[q];
     }
   }
 

@@ -137,17 +137,17 @@ struct BrainAttention {
 
   template <int kQueries>
   static void AddValues(const AttentionTask& task, const Group& group) {
-    const int64_t stride = task.head_dim * 4;
+    const int64_t stride = task.value_dim * 4;
     const std::byte* values = task.value_blocks[group.tile.block] + group.tile.in_block / 2 * stride;
     int64_t dim = 0;
-    for (; dim + kTileDims <= task.head_dim; dim += kTileDims) {
+    for (; dim + kTileDims <= task.value_dim; dim += kTileDims) {
       AddValueChunk<kQueries, kDimVectors, true>(group, values, stride, dim, kTileDims);
     }
-    for (; dim + V::kLanes <= task.head_dim; dim += V::kLanes) {
+    for (; dim + V::kLanes <= task.value_dim; dim += V::kLanes) {
       AddValueChunk<kQueries, 1, true>(group, values, stride, dim, V::kLanes);
     }
-    if (dim < task.head_dim) {
-      AddValueChunk<kQueries, 1, false>(group, values, stride, dim, task.head_dim - dim);
+    if (dim < task.value_dim) {
+      AddValueChunk<kQueries, 1, false>(group, values, stride, dim, task.value_dim - dim);
     }
   }
 

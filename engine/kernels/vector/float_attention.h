@@ -17,23 +17,21 @@ struct FloatAttention {
     return count >= V::kLanes ? V::Load(p) : V::LoadFirst(p, count);
   }
 
-  static int64_t RowBytes(const AttentionTask& task) { return task.head_dim * 4; }
-
-  static const std::byte* RowsOf(const AttentionTask& task, const std::byte* const* blocks,
-                                 const KeyTile& tile) {
-    return blocks[tile.block] + tile.in_block * RowBytes(task);
+  /// The tile's first key or value, of rows of `width` numbers.
+  static const std::byte* RowsOf(const std::byte* const* blocks, const KeyTile& tile, int64_t width) {
+    return blocks[tile.block] + tile.in_block * width * 4;
   }
 
   /// Numbers [dim, dim + dims) of the tile's keys as [dim][key]; missing keys are 0.
   static void TransposeKeys(const AttentionTask& task, const KeyTile& tile, int64_t dim, int64_t dims,
                             float* out) {
-    const std::byte* rows = RowsOf(task, task.key_blocks, tile);
+    const std::byte* rows = RowsOf(task.key_blocks, tile, task.head_dim);
+    const int64_t stride = task.head_dim * 4;
     for (int64_t key = 0; key < kTileKeys; key += V::kLanes) {
       for (int64_t d = 0; d < dims; d += V::kLanes) {
         Floats v[V::kLanes];
         for (int i = 0; i < V::kLanes; ++i) {
-          v[i] =
-              key + i < tile.keys ? LoadRow(rows + (key + i) * RowBytes(task), dim + d, dims - d) : V::Zero();
+          v[i] = key + i < tile.keys ? LoadRow(rows + (key + i) * stride, dim + d, dims - d) : V::Zero();
         }
         V::Transpose(v);
         const int64_t kept = dims - d < V::kLanes ? dims - d : V::kLanes;
@@ -96,15 +94,16 @@ struct FloatAttention {
   template <int kQueries>
   static void AddValues(const AttentionTask& task, const KeyTile& tile, const int* which, int64_t begin,
                         int64_t end, float* const* out) {
-    const std::byte* rows = RowsOf(task, task.value_blocks, tile);
-    const int64_t stride = RowBytes(task);
-    for (int64_t dim = 0; dim < task.head_dim; dim += kTileDims) {
-      if (task.head_dim - dim >= kTileDims) {
+    const std::byte* rows = RowsOf(task.value_blocks, tile, task.value_dim);
+    const int64_t stride = task.value_dim * 4;
+    for (int64_t dim = 0; dim < task.value_dim; dim += kTileDims) {
+      if (task.value_dim - dim >= kTileDims) {
         AddValueChunk<kQueries, kDimVectors, true>(tile, rows, which, begin, end, stride, dim, kTileDims,
                                                    out);
       } else {
-        for (int64_t d = dim; d < task.head_dim; d += V::kLanes) {
-          AddValueChunk<kQueries, 1, false>(tile, rows, which, begin, end, stride, d, task.head_dim - d, out);
+        for (int64_t d = dim; d < task.value_dim; d += V::kLanes) {
+          AddValueChunk<kQueries, 1, false>(tile, rows, which, begin, end, stride, d, task.value_dim - d,
+                                            out);
         }
       }
     }

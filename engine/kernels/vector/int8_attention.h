@@ -83,9 +83,10 @@ struct Int8Attention {
   /// takes longer than reading them from memory.
   static __attribute__((noinline)) void FindScales(const AttentionTask& task, const KeyTile& tile,
                                                    Scales& scales) {
-    const int64_t numbers = task.block_tokens * task.head_dim;
-    scales.keys = reinterpret_cast<const float*>(task.key_blocks[tile.block] + numbers) + tile.in_block;
-    scales.values = reinterpret_cast<const float*>(task.value_blocks[tile.block] + numbers) + tile.in_block;
+    const std::byte* keys_end = task.key_blocks[tile.block] + task.block_tokens * task.head_dim;
+    const std::byte* values_end = task.value_blocks[tile.block] + task.block_tokens * task.value_dim;
+    scales.keys = reinterpret_cast<const float*>(keys_end) + tile.in_block;
+    scales.values = reinterpret_cast<const float*>(values_end) + tile.in_block;
     // Two sums a vector of keys, of which neither waits for the other.
     Words sum[kKeyVectors], other[kKeyVectors];
     for (int k = 0; k < kKeyVectors; ++k) sum[k] = other[k] = V::SetWord(0);
@@ -366,19 +367,19 @@ struct Int8Attention {
     // Rows ascend: the first one begins first, the last one ends last.
     const int64_t begin = tile.begin[first] / 4;
     const int64_t end = (tile.end[first + kQueries - 1] + 3) / 4;
-    const int64_t stride = task.head_dim * 4;
+    const int64_t stride = task.value_dim * 4;
     const std::byte* values = task.value_blocks[tile.block] + tile.in_block / 4 * stride;
     int64_t dim = 0;
-    for (; dim + kTileDims <= task.head_dim; dim += kTileDims) {
+    for (; dim + kTileDims <= task.value_dim; dim += kTileDims) {
       AddValueChunk<kQueries, kDimVectors, true>(tile, weights, first, out, begin, end, values, stride, dim,
                                                  kTileDims);
     }
-    for (; dim + kLanes <= task.head_dim; dim += kLanes) {
+    for (; dim + kLanes <= task.value_dim; dim += kLanes) {
       AddValueChunk<kQueries, 1, true>(tile, weights, first, out, begin, end, values, stride, dim, kLanes);
     }
-    if (dim < task.head_dim) {
+    if (dim < task.value_dim) {
       AddValueChunk<kQueries, 1, false>(tile, weights, first, out, begin, end, values, stride, dim,
-                                        task.head_dim - dim);
+                                        task.value_dim - dim);
     }
   }
 
@@ -399,7 +400,7 @@ struct Int8Attention {
     Weights weights;
     KeyTile keys;
     for (int64_t first = 0; first < task.query_rows * task.heads; first += kTileQueries) {
-      Tiles::FillTile(task, first, tile);
+      Tiles::FillTile(task, first, tile, kLog2OfE);
       RoundQueries(task, tile, queries);
       Tiles::ForEachTile(task, tile, keys, [&](KeyTile& now) {
         WeighAll(task, queries, tile, now, weights);

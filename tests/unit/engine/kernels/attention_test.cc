@@ -22,6 +22,8 @@ struct Shape {
   KvFormat format = KvFormat::kBrainPairs;
   int64_t window = 0;
   int64_t tokens = 100;
+  int64_t value_dim = head_dim;
+  bool sinks = false;
 };
 
 /// Keys and values of a sequence in blocks that lie apart in memory, and its queries.
@@ -29,13 +31,16 @@ class Sequence {
  public:
   Sequence(std::mt19937& random, const Shape& shape, float width = 1.0f) : shape_(shape) {
     queries_ = RandomFloats(random, shape.tokens * stride(), width);
+    if (shape.sinks) sinks_ = RandomFloats(random, shape.heads, 2.0f);
     for (int64_t first = 0; first < shape.tokens; first += shape.block_tokens) {
       for (auto* blocks : {&keys_, &values_}) {
-        const std::vector<float> numbers = RandomFloats(random, block_numbers(), width);
+        const bool values = blocks == &values_;
+        const int64_t dim = values ? shape.value_dim : shape.head_dim;
+        const std::vector<float> numbers = RandomFloats(random, shape.block_tokens * dim, width);
         std::vector<std::byte>& block =
-            blocks->emplace_back(KvHeadBytes(shape.format, shape.head_dim, shape.block_tokens));
+            blocks->emplace_back(KvHeadBytes(shape.format, dim, shape.block_tokens));
         for (int64_t token = 0; token < shape.block_tokens; ++token) {
-          Store(numbers.data() + token * shape.head_dim, token, blocks == &values_, block.data());
+          Store(numbers.data() + token * dim, token, values, block.data());
         }
       }
     }
@@ -44,21 +49,23 @@ class Sequence {
   int64_t stride() const { return shape_.heads * shape_.head_dim + 5; }
   float& query(int64_t row, int64_t at) { return queries_[row * stride() + at]; }
 
+  void SetSink(int64_t head, float score) { sinks_[head] = score; }
   void SetKey(int64_t position, float value) { Set(false, position, value); }
   void SetValue(int64_t position, float value) { Set(true, position, value); }
 
-  /// Attention of rows [first, first + rows): [rows][heads * head_dim].
+  /// Attention of rows [first, first + rows): [rows][heads * value_dim].
   std::vector<float> Attend(const Kernels& kernels, int64_t first, int64_t rows, float scale = 0.125f) const {
     std::vector<const std::byte*> keys, values;
     for (const auto& block : keys_) keys.push_back(block.data());
     for (const auto& block : values_) values.push_back(block.data());
-    const int64_t width = shape_.heads * shape_.head_dim;
+    const int64_t width = shape_.heads * shape_.value_dim;
     std::vector<float> out(static_cast<size_t>(rows * width), -1.0f);
     kernels.attention({.queries = queries_.data() + first * stride(),
                        .query_rows = rows,
                        .query_stride = stride(),
                        .heads = shape_.heads,
                        .head_dim = shape_.head_dim,
+                       .value_dim = shape_.value_dim,
                        .key_blocks = keys.data(),
                        .value_blocks = values.data(),
                        .block_tokens = shape_.block_tokens,
@@ -66,26 +73,26 @@ class Sequence {
                        .first_position = first,
                        .window = shape_.window,
                        .scale = scale,
+                       .sinks = sinks_.empty() ? nullptr : sinks_.data(),
                        .out = out.data(),
                        .out_stride = width});
     return out;
   }
 
  private:
-  int64_t block_numbers() const { return shape_.block_tokens * shape_.head_dim; }
-
   void Store(const float* row, int64_t token, bool value, std::byte* block) const {
-    StoreKv(shape_.format, value, row, shape_.head_dim, token, shape_.block_tokens, block);
+    StoreKv(shape_.format, value, row, value ? shape_.value_dim : shape_.head_dim, token, shape_.block_tokens,
+            block);
   }
 
   void Set(bool value, int64_t position, float number) {
-    const std::vector<float> row(static_cast<size_t>(shape_.head_dim), number);
+    const std::vector<float> row(static_cast<size_t>(value ? shape_.value_dim : shape_.head_dim), number);
     Store(row.data(), position % shape_.block_tokens, value,
           (value ? values_ : keys_)[position / shape_.block_tokens].data());
   }
 
   Shape shape_;
-  std::vector<float> queries_;
+  std::vector<float> queries_, sinks_;
   std::vector<std::vector<std::byte>> keys_, values_;
 };
 
@@ -123,7 +130,15 @@ TEST_P(AttentionTest, MatchesTheReferenceForManyShapes) {
            {.heads = 64, .head_dim = 32, .tokens = 20},
            {.heads = 3, .window = 1, .tokens = 70},
            {.heads = 3, .window = 33, .tokens = 150},
-           {.heads = 3, .format = KvFormat::kFloat32, .window = 64, .tokens = 200}}) {
+           {.heads = 3, .format = KvFormat::kFloat32, .window = 64, .tokens = 200},
+           {.heads = 8, .sinks = true},
+           {.heads = 8, .format = KvFormat::kFloat32, .sinks = true},
+           {.heads = 64, .head_dim = 32, .tokens = 20, .sinks = true},
+           {.heads = 3, .window = 33, .tokens = 150, .sinks = true},
+           {.heads = 16, .head_dim = 192, .value_dim = 128},
+           {.heads = 2, .head_dim = 24, .format = KvFormat::kFloat32, .value_dim = 17},
+           {.heads = 1, .head_dim = 48, .format = KvFormat::kFloat32, .tokens = 70, .value_dim = 130},
+           {.heads = 5, .head_dim = 6, .value_dim = 70, .sinks = true}}) {
     const Sequence sequence(random_, shape);
     EXPECT_TRUE(AllClose(sequence.Attend(kernels_, 0, shape.tokens),
                          sequence.Attend(ReferenceKernels(), 0, shape.tokens), ToleranceFor(shape)))
@@ -131,9 +146,50 @@ TEST_P(AttentionTest, MatchesTheReferenceForManyShapes) {
   }
 }
 
+/// Not the reference's own arithmetic: a key whose score is the sink's and whose value is zero does the same.
+TEST_P(AttentionTest, ASinkIsAKeyWithoutAValue) {
+  for (const KvFormat format : {KvFormat::kFloat32, KvFormat::kBrainPairs, KvFormat::kInt8}) {
+    Shape shape{.heads = 1, .head_dim = 16, .format = format, .tokens = 71};
+    Sequence sequence(random_, shape);
+    shape.sinks = true;
+    Sequence sunk(random_, shape);
+    for (Sequence* each : {&sequence, &sunk}) {
+      for (int64_t i = 0; i < 16; ++i) each->query(70, i) = 1.0f;
+      for (int64_t position = 0; position < 71; ++position) {
+        each->SetKey(position, static_cast<float>(position % 3));  // Scores are 16 / 8 times that.
+        each->SetValue(position, 1.0f);
+      }
+    }
+    sequence.SetKey(0, 2.0f);
+    sequence.SetValue(0, 0.0f);
+    sunk.SetSink(0, 4.0f);
+    sunk.SetKey(0, -1e4f);  // Weighs nothing.
+    EXPECT_TRUE(AllClose(sunk.Attend(kernels_, 70, 1), sequence.Attend(kernels_, 70, 1),
+                         {.absolute = format == KvFormat::kFloat32 ? 71 * 0x1p-23 : 0x1p-7}));
+  }
+}
+
+TEST_P(AttentionTest, SinksOfAnySize) {
+  for (const KvFormat format : {KvFormat::kFloat32, KvFormat::kBrainPairs, KvFormat::kInt8}) {
+    const Shape shape{.heads = 20, .format = format, .tokens = 70, .sinks = true};
+    Sequence sequence(random_, shape);
+    for (const auto& [sink, all] :
+         {std::pair(-HUGE_VALF, false), std::pair(-1e30f, false), std::pair(1e30f, true)}) {
+      for (int64_t head = 0; head < 20; ++head) sequence.SetSink(head, sink);
+      const std::vector<float> got = sequence.Attend(kernels_, 60, 3);
+      for (const float x : got) ASSERT_TRUE(std::isfinite(x));
+      // Nothing is left beside a very large one, and a very small one takes nothing.
+      if (all) EXPECT_EQ(got, std::vector<float>(got.size(), 0.0f));
+    }
+    sequence.SetSink(4, std::nanf(""));
+    const std::vector<float> got = sequence.Attend(kernels_, 60, 1);
+    for (size_t i = 0; i < got.size(); ++i) EXPECT_EQ(std::isnan(got[i]), i / 64 == 4) << i;
+  }
+}
+
 TEST_P(AttentionTest, ARowDoesNotDependOnTheRowsBesideIt) {
   for (const int64_t window : {0, 40}) {
-    const Shape shape{.heads = 3, .head_dim = 72, .window = window, .tokens = 131};
+    const Shape shape{.heads = 3, .head_dim = 72, .window = window, .tokens = 131, .sinks = window > 0};
     const Sequence sequence(random_, shape);
     const int64_t width = shape.heads * shape.head_dim;
     const std::vector<float> all = sequence.Attend(kernels_, 0, shape.tokens);
@@ -232,7 +288,11 @@ std::vector<Shape> Int8Shapes() {
                             {.heads = 3, .window = 1, .tokens = 70},
                             {.heads = 3, .window = 33, .tokens = 150},
                             {.heads = 3, .window = 64, .tokens = 200},
-                            {.heads = 3, .tokens = 1000}};
+                            {.heads = 3, .tokens = 1000},
+                            {.heads = 3, .sinks = true},
+                            {.heads = 20, .window = 33, .tokens = 150, .sinks = true},
+                            {.heads = 16, .head_dim = 192, .value_dim = 128},
+                            {.heads = 2, .head_dim = 24, .tokens = 70, .value_dim = 84, .sinks = true}};
   for (Shape& shape : shapes) shape.format = KvFormat::kInt8;
   return shapes;
 }
@@ -252,7 +312,7 @@ TEST_P(AttentionTest, Int8KeepsToTheBitsOfARowWhateverSharesItsTile) {
   for (const Shape& shape : Int8Shapes()) {
     const Sequence sequence(random_, shape);
     const std::vector<float> together = sequence.Attend(kernels_, 0, shape.tokens);
-    const int64_t width = shape.heads * shape.head_dim;
+    const int64_t width = shape.heads * shape.value_dim;
     for (int64_t row = 0; row < shape.tokens; row += 1 + shape.tokens / 30) {
       const std::vector<float> alone = sequence.Attend(kernels_, row, 1);
       EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin() + row * width)) << row;
