@@ -1,5 +1,8 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -10,6 +13,14 @@
 #include "engine/tensor/tensor_view.h"
 
 namespace conclave::engine {
+
+/// A tensor of bytes that are numbers only together with another one (MXFP4 in two tensors). Row-major; valid
+/// as long as its file.
+struct ByteTensor {
+  int rank = 0;
+  std::array<int64_t, 4> shape{};
+  const std::byte* data = nullptr;
+};
 
 /// A model's weights on disk, mapped read-only: one GGUF file, or a folder with config.json and one or more
 /// .safetensors. Immutable after opening; every thread may read it. Every offset, size, count and string was
@@ -28,6 +39,9 @@ class ModelFile {
   /// For a tensor that the file holds in a form this engine cannot compute with (Find returns nullptr): why,
   /// for example "is stored as IQ2_XS". nullptr for every other name.
   virtual const std::string* WhyUnusable(std::string_view /*name*/) const { return nullptr; }
+
+  /// A tensor of unsigned bytes, which is no matrix to Find. nullptr: there is none of that name.
+  virtual const ByteTensor* FindBytes(std::string_view /*name*/) const { return nullptr; }
 
   /// GGUF's key-value pairs; empty for safetensors.
   virtual const GgufMetadata& metadata() const = 0;

@@ -30,6 +30,10 @@ class SafetensorsFolder : public ModelFile {
   const std::vector<TensorView>& tensors() const override { return tensors_.tensors(); }
   const TensorView* Find(std::string_view name) const override { return tensors_.Find(name); }
   const std::string* WhyUnusable(std::string_view name) const override { return tensors_.WhyUnusable(name); }
+  const ByteTensor* FindBytes(std::string_view name) const override {
+    const auto found = bytes_.find(name);
+    return found == bytes_.end() ? nullptr : &found->second;
+  }
   const GgufMetadata& metadata() const override { return metadata_; }
   const std::string& config_json() const override { return config_json_; }
   void DropPages() const override {
@@ -50,6 +54,7 @@ class SafetensorsFolder : public ModelFile {
   std::string path_;
   std::vector<MappedFile> files_;
   TensorDirectory tensors_;
+  std::map<std::string, ByteTensor, std::less<>> bytes_;
   GgufMetadata metadata_;
   std::string config_json_;
 };
@@ -91,6 +96,10 @@ Status SafetensorsFolder::AddFile(const std::string& name, Keep keep) {
     if (entry.dtype) {
       tensors_.Add(ToView(std::move(entry), file.bytes().data()));
     } else {
+      if (entry.is_bytes) {
+        const std::byte* data = file.bytes().data() + entry.data_offset;
+        bytes_[entry.name] = {.rank = entry.rank, .shape = entry.shape, .data = data};
+      }
       tensors_.AddUnusable(std::move(entry.name), std::move(entry.unusable));
     }
   }

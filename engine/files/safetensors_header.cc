@@ -106,7 +106,10 @@ Result<SafetensorsEntry> ReadEntry(const std::string& name, const json& entry, u
     return Malformed(name, "'shape' and 'dtype' need another number of bytes than the " +
                                std::to_string(out.data_bytes) + " of 'data_offsets'");
   }
-  if (!type->dtype) out.unusable = "is stored as " + std::string(type->name);
+  if (!type->dtype) {
+    out.is_bytes = type->name == "U8" && out.unusable.empty();
+    out.unusable = "is stored as " + std::string(type->name);
+  }
   if (out.unusable.empty()) out.dtype = type->dtype;
   return out;
 }

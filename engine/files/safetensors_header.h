@@ -18,6 +18,7 @@ struct SafetensorsEntry {
   std::string name;
   std::optional<DType> dtype;  ///< Empty: `unusable` says why.
   std::string unusable;        ///< For example "is stored as I64".
+  bool is_bytes = false;       ///< Unsigned bytes of at most four dimensions, for ModelFile::FindBytes.
   int rank = 0;
   std::array<int64_t, 4> shape{};
   uint64_t data_offset = 0;  ///< From the beginning of the file.

@@ -69,6 +69,7 @@ struct Adapter {
             .rms_norm = kRaw.rms_norm,
             .rope = Rope,
             .swiglu = kRaw.swiglu,
+            .swiglu_clamped = kRaw.swiglu_clamped,
             .exp = kRaw.exp,
             .add = kRaw.add,
             .to_brain = kRaw.to_brain,

@@ -67,6 +67,10 @@ struct Kernels {
   /// out = gate / (1 + e^-gate) * up; out may be gate.
   void (*swiglu)(const float* gate, const float* up, int64_t n, float* out);
 
+  /// out = g / (1 + e^(-alpha g)) * (u + 1), where g is gate up to limit and u is up between -limit and limit
+  /// (gpt-oss, arXiv 2508.10925); out may be gate.
+  void (*swiglu_clamped)(const float* gate, const float* up, float alpha, float limit, int64_t n, float* out);
+
   /// out = e^x, at most 2 units in the last place off; infinities and NaN as in C; out may be x.
   void (*exp)(const float* x, int64_t n, float* out);
 

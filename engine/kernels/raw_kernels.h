@@ -92,6 +92,7 @@ struct RawKernels {
   void (*rope_halves)(float* x, int64_t heads, int64_t head_dim, int64_t dims, const float* cos_sin);
   void (*rope_interleaved)(float* x, int64_t heads, int64_t head_dim, int64_t dims, const float* cos_sin);
   void (*swiglu)(const float* gate, const float* up, int64_t n, float* out);
+  void (*swiglu_clamped)(const float* gate, const float* up, float alpha, float limit, int64_t n, float* out);
   void (*exp)(const float* x, int64_t n, float* out);
   void (*add)(float* x, const float* y, int64_t n);
   void (*to_brain)(const float* x, int64_t n, uint16_t* out);

@@ -16,6 +16,14 @@ Result<ModelDescription> Describe(const ModelFile& file) {
 
 }  // namespace
 
+void ApplyGptOss(Architecture& architecture) {
+  architecture.attention_sinks = true;
+  architecture.feed_forward = FeedForwardKind::kClampedSwiGlu;
+  architecture.mixture.router_bias = true;
+  architecture.mixture.expert_bias = true;
+  architecture.mixture.renormalise = true;
+}
+
 std::string WeightNames::ForLayer(const std::string& pattern, int64_t layer) {
   const size_t at = pattern.find("{}");
   if (at == std::string::npos) return pattern;

@@ -36,8 +36,9 @@ struct RopeScaling {
   std::vector<float> long_factors;
 };
 
-/// A feed-forward block: SwiGLU is down(silu(gate(x)) * up(x)) (arXiv 2002.05202).
-enum class FeedForwardKind : uint8_t { kSwiGlu };
+/// A feed-forward block: SwiGLU is down(silu(gate(x)) * up(x)) (arXiv 2002.05202). Clamped, gate and up are
+/// limited, the sigmoid is steeper and up is raised by 1 (Kernels::swiglu_clamped).
+enum class FeedForwardKind : uint8_t { kSwiGlu, kClampedSwiGlu };
 
 /// What is normalised (by RMSNorm) of queries and keys before they are rotated: nothing, each head by itself,
 /// or all heads of a token together.
@@ -53,6 +54,8 @@ struct ExpertMixture {
   int64_t shared_inner = 0;        ///< Width of the shared expert; 0: there is none.
   bool shared_gate = false;        ///< A learned gate's sigmoid scales the shared expert's output.
   bool renormalise = false;        ///< The chosen scores are divided by their sum.
+  bool router_bias = false;        ///< The router's logits have biases.
+  bool expert_bias = false;        ///< All projections of the experts that are routed to have biases.
   std::vector<bool> dense_layers;  ///< [layers]: which have one dense block instead; empty: none.
 };
 
@@ -75,15 +78,24 @@ struct Architecture {
   int64_t rope_dims = 0;  ///< How many of a head's numbers are rotated; even.
   RopeScaling rope_scaling;
   FeedForwardKind feed_forward = FeedForwardKind::kSwiGlu;
+  double swiglu_alpha = 1.702;  ///< Of the clamped one.
+  double swiglu_limit = 7.0;    ///< The same.
   ExpertMixture mixture;
-  bool tied_embeddings = false;  ///< The output head is the embedding table.
-  int64_t sliding_window = 0;    ///< Attend to this many last positions; 0: to all.
-  bool attention_bias = false;   ///< Query, key and value projections have biases.
+  bool tied_embeddings = false;   ///< The output head is the embedding table.
+  int64_t sliding_window = 0;     ///< Attend to this many last positions; 0: to all.
+  std::vector<bool> full_layers;  ///< [layers]: which attend to all positions all the same; empty: none.
+  bool attention_bias = false;    ///< Query, key and value projections have biases.
+  bool attention_output_bias = false;
+  bool attention_sinks = false;  ///< Each head's softmax has one more term, learned (AttentionTask::sinks).
   double attention_scale = 0.0;  ///< 0: 1 / sqrt(head_dim).
   QueryKeyNorm query_key_norm = QueryKeyNorm::kNone;
   double projection_clip =
       0.0;  ///< Queries, keys and values are clipped to +-this, after norms; 0: they are not.
 
+  /// How many last positions the layer attends to; 0: to all.
+  int64_t window(int64_t layer) const {
+    return !full_layers.empty() && full_layers[layer] ? 0 : sliding_window;
+  }
   /// Whether the layer is a mixture of experts.
   bool mixed(int64_t layer) const {
     return mixture.experts > 0 && (mixture.dense_layers.empty() || !mixture.dense_layers[layer]);
@@ -95,9 +107,12 @@ struct WeightNames {
   std::string embedding, output_norm, output;
   std::string attention_norm, query, key, value, attention_output, feed_forward_norm, gate, up, down;
   std::string query_norm, key_norm;
+  std::string sinks;
   /// Of mixtures. An expert's names hold two "{}", for the layer and the expert; or one, where a tensor
   /// [experts, rows, columns] holds a matrix of all of them.
   std::string router, expert_gate, expert_up, expert_down;
+  /// One tensor holds the gate and up projections of all experts (fused_experts.h); else empty.
+  std::string fused_gate_up, fused_down;
   std::string shared_gate, shared_up, shared_down, shared_scale;
 
   /// `pattern` with its first "{}" replaced by the layer.

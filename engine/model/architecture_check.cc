@@ -1,9 +1,11 @@
+#include <algorithm>
 #include <cmath>
 #include <initializer_list>
 #include <set>
 
 #include "engine/files/quoted.h"
 #include "engine/model/architecture_sources.h"
+#include "engine/model/fused_experts.h"
 #include "engine/model/limits.h"
 
 namespace conclave::engine {
@@ -65,6 +67,13 @@ std::string ShapeText(const int64_t* sizes, int rank) {
   return text + "]";
 }
 
+Status CheckShape(const std::string& name, const int64_t* sizes, int rank, Shape wanted) {
+  const int wanted_rank = static_cast<int>(wanted.size());
+  if (rank == wanted_rank && std::equal(wanted.begin(), wanted.end(), sizes)) return Status::Ok();
+  return InvalidArgument("tensor " + Quoted(name) + " has the shape " + ShapeText(sizes, rank) +
+                         ", must be " + ShapeText(wanted.begin(), wanted_rank));
+}
+
 /// Checks a model's tensors one by one, and remembers which the description explains.
 class TensorChecker {
  public:
@@ -81,13 +90,15 @@ class TensorChecker {
       return Unimplemented("tensor " + Quoted(name) + " " + *why +
                            ", which this engine does not compute with");
     }
-    const int rank = static_cast<int>(shape.size());
-    bool equal = tensor->rank == rank;
-    for (int i = 0; equal && i < rank; ++i) equal = tensor->shape[i] == shape.begin()[i];
-    if (equal) return Status::Ok();
-    return InvalidArgument("tensor " + Quoted(name) + " has the shape " +
-                           ShapeText(tensor->shape.data(), tensor->rank) + ", must be " +
-                           ShapeText(shape.begin(), rank));
+    return CheckShape(name, tensor->shape.data(), tensor->rank, shape);
+  }
+
+  bool HasBytes(const std::string& name) const { return file_.FindBytes(name) != nullptr; }
+
+  Status RequireBytes(const std::string& name, Shape shape) {
+    const ByteTensor* tensor = file_.FindBytes(name);
+    if (tensor == nullptr) return InvalidArgument("tensor " + Quoted(name) + " of bytes is missing");
+    return CheckShape(name, tensor->shape.data(), tensor->rank, shape);
   }
 
   /// [columns], or [1, columns].
@@ -111,12 +122,37 @@ class TensorChecker {
   std::set<std::string, std::less<>> explained_;
 };
 
-/// What [experts, rows, columns] holds is checked as one tensor, else as one of each expert.
-Status CheckExpertTensors(const Architecture& a, const WeightNames& names, int64_t layer,
-                          TensorChecker& checker) {
+Status CheckFusedExperts(const Architecture& a, const WeightNames& names, int64_t layer,
+                         TensorChecker& checker) {
   const ExpertMixture& mixture = a.mixture;
   const auto require = [&](const std::string& pattern, int64_t rows, int64_t columns) -> Status {
     const std::string name = WeightNames::ForLayer(pattern, layer);
+    CONCLAVE_RETURN_IF_ERROR(checker.Require(name + "_bias", {mixture.experts, rows}));
+    // In MXFP4 a row is an output, else an input.
+    if (!checker.HasBytes(name + "_blocks")) return checker.Require(name, {mixture.experts, columns, rows});
+    if (columns % kMxBlock != 0) {
+      return InvalidArgument("tensor " + Quoted(name) + ": rows of " + std::to_string(columns) +
+                             " numbers are no whole blocks of MXFP4");
+    }
+    const int64_t blocks = columns / kMxBlock;
+    CONCLAVE_RETURN_IF_ERROR(
+        checker.RequireBytes(name + "_blocks", {mixture.experts, rows, blocks, kMxBlock / 2}));
+    return checker.RequireBytes(name + "_scales", {mixture.experts, rows, blocks});
+  };
+  CONCLAVE_RETURN_IF_ERROR(require(names.fused_gate_up, 2 * mixture.inner, a.hidden));
+  return require(names.fused_down, a.hidden, mixture.inner);
+}
+
+/// What [experts, rows, columns] holds is checked as one tensor, else as one of each expert.
+Status CheckExpertTensors(const Architecture& a, const WeightNames& names, int64_t layer,
+                          TensorChecker& checker) {
+  if (!names.fused_gate_up.empty()) return CheckFusedExperts(a, names, layer, checker);
+  const ExpertMixture& mixture = a.mixture;
+  const auto require = [&](const std::string& pattern, int64_t rows, int64_t columns) -> Status {
+    const std::string name = WeightNames::ForLayer(pattern, layer);
+    if (mixture.expert_bias) {
+      CONCLAVE_RETURN_IF_ERROR(checker.Require(WeightNames::BiasOf(name), {mixture.experts, rows}));
+    }
     if (name.find("{}") == std::string::npos) return checker.Require(name, {mixture.experts, rows, columns});
     for (int64_t expert = 0; expert < mixture.experts; ++expert) {
       CONCLAVE_RETURN_IF_ERROR(checker.Require(WeightNames::ForLayer(name, expert), {rows, columns}));
@@ -141,6 +177,9 @@ Status CheckFeedForward(const ModelDescription& description, int64_t layer, Tens
     return require(names.down, {a.hidden, a.inner});
   }
   CONCLAVE_RETURN_IF_ERROR(require(names.router, {mixture.experts, a.hidden}));
+  if (mixture.router_bias) {
+    CONCLAVE_RETURN_IF_ERROR(require(WeightNames::BiasOf(names.router), {mixture.experts}));
+  }
   CONCLAVE_RETURN_IF_ERROR(CheckExpertTensors(a, names, layer, checker));
   if (mixture.shared_inner == 0) return Status::Ok();
   CONCLAVE_RETURN_IF_ERROR(require(names.shared_gate, {mixture.shared_inner, a.hidden}));
@@ -165,6 +204,10 @@ Status CheckLayer(const ModelDescription& description, int64_t layer, TensorChec
   CONCLAVE_RETURN_IF_ERROR(require(names.attention_output, {a.hidden, query_width}));
   CONCLAVE_RETURN_IF_ERROR(require(names.feed_forward_norm, {a.hidden}));
   CONCLAVE_RETURN_IF_ERROR(CheckFeedForward(description, layer, checker));
+  if (a.attention_sinks) CONCLAVE_RETURN_IF_ERROR(require(names.sinks, {a.query_heads}));
+  if (a.attention_output_bias) {
+    CONCLAVE_RETURN_IF_ERROR(require(WeightNames::BiasOf(names.attention_output), {a.hidden}));
+  }
   if (a.query_key_norm != QueryKeyNorm::kNone) {
     const bool all = a.query_key_norm == QueryKeyNorm::kAll;
     CONCLAVE_RETURN_IF_ERROR(require(names.query_norm, {all ? query_width : a.head_dim}));
@@ -207,6 +250,8 @@ Status CheckArchitecture(const Architecture& a) {
   CONCLAVE_RETURN_IF_ERROR(CheckInt("the context", a.context, 1, kMaxContext));
   CONCLAVE_RETURN_IF_ERROR(CheckInt("the sliding window", a.sliding_window, 0, kMaxContext));
   CONCLAVE_RETURN_IF_ERROR(CheckMixture(a));
+  CONCLAVE_RETURN_IF_ERROR(CheckDouble("the alpha of SwiGLU", a.swiglu_alpha, 0.0, 1e3));
+  CONCLAVE_RETURN_IF_ERROR(CheckDouble("the limit of SwiGLU", a.swiglu_limit, 1e-6, 1e9));
   CONCLAVE_RETURN_IF_ERROR(CheckDouble("the projections' clip", a.projection_clip, 0.0, 1e9));
   CONCLAVE_RETURN_IF_ERROR(CheckDouble("the norm's epsilon", a.norm_epsilon, 0.0, 1.0));
   CONCLAVE_RETURN_IF_ERROR(CheckDouble("rope theta", a.rope_theta, 1.001, kMaxRopeTheta));

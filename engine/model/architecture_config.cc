@@ -19,7 +19,8 @@ Status ReadSizes(const ConfigFamily& family, const Fields& config, Architecture&
   const int64_t default_kv_heads = family.kv_heads > 0 ? family.kv_heads : a.query_heads;
   CONCLAVE_ASSIGN_OR_RETURN(a.kv_heads, config.Int("num_key_value_heads", default_kv_heads));
   const int64_t even_share = a.query_heads > 0 ? a.hidden / a.query_heads : 0;
-  CONCLAVE_ASSIGN_OR_RETURN(a.head_dim, config.Int("head_dim", even_share));
+  CONCLAVE_ASSIGN_OR_RETURN(a.head_dim,
+                            config.Int("head_dim", family.head_dim > 0 ? family.head_dim : even_share));
   CONCLAVE_ASSIGN_OR_RETURN(a.context, config.Int("max_position_embeddings", family.context));
   CONCLAVE_ASSIGN_OR_RETURN(a.norm_epsilon, config.Double("rms_norm_eps", family.norm_epsilon));
   CONCLAVE_ASSIGN_OR_RETURN(a.tied_embeddings, config.Bool("tie_word_embeddings", false));

@@ -3,6 +3,7 @@
 #include "engine/files/quoted.h"
 #include "engine/model/architecture_sources.h"
 #include "engine/model/gguf_families.h"
+#include "engine/model/limits.h"
 #include "engine/model/rope.h"
 
 namespace conclave::engine {
@@ -193,6 +194,22 @@ Status ReadRopeScaling(const ModelFile& file, const Keys& keys, Architecture& a)
   return ApplyFrequencyTensor(file, a);
 }
 
+Status ReadGptOss(const ModelFile& file, const Keys& keys, Architecture& a) {
+  ApplyGptOss(a);
+  if (a.sliding_window < 1) {
+    return InvalidArgument("metadata key " + Quoted(keys.Full("attention.sliding_window")) +
+                           " is missing or below 1");
+  }
+  for (const char* key : {"attention.sliding_window_pattern", "swiglu_clamp_exp"}) {
+    if (keys.Has(key)) return Unimplemented("metadata key '" + keys.Full(key) + "'");
+  }
+  if (a.layers < 1 || a.layers > kMaxLayers) return Status::Ok();  // CheckArchitecture says so.
+  a.full_layers.resize(a.layers);
+  for (int64_t layer = 0; layer < a.layers; ++layer) a.full_layers[layer] = layer % 2 != 0;
+  a.attention_output_bias = file.Find("blk.0.attn_output.bias") != nullptr;
+  return Status::Ok();
+}
+
 }  // namespace
 
 Result<ModelDescription> DescribeGguf(const ModelFile& file) {
@@ -205,7 +222,7 @@ Result<ModelDescription> DescribeGguf(const ModelFile& file) {
   const Keys keys(file.metadata(), *family);
   CONCLAVE_RETURN_IF_ERROR(RefuseUnknownFeatures(keys));
 
-  ModelDescription out{.architecture = {}, .names = GgufWeightNames()};
+  ModelDescription out{.architecture = {}, .names = GgufWeightNames(*family)};
   Architecture& a = out.architecture;
   a.family = family->name;
   CONCLAVE_ASSIGN_OR_RETURN(a.layers, keys.Int("block_count"));
@@ -222,6 +239,8 @@ Result<ModelDescription> DescribeGguf(const ModelFile& file) {
   CONCLAVE_RETURN_IF_ERROR(ReadMixture(file, *family, keys, out));
   a.rope_layout = family->rope_layout;
   a.query_key_norm = family->query_key_norm;
+  a.rope_scaling.truncate_range = family->truncate_yarn;
+  if (family->gpt_oss) CONCLAVE_RETURN_IF_ERROR(ReadGptOss(file, keys, a));
   a.tied_embeddings = file.Find(out.names.output) == nullptr && file.WhyUnusable(out.names.output) == nullptr;
   a.attention_bias = file.Find("blk.0.attn_q.bias") != nullptr;
   return out;

@@ -17,6 +17,11 @@ Result<ModelDescription> DescribeGguf(const ModelFile& file);
 /// checked. Errors: INVALID_ARGUMENT, UNIMPLEMENTED.
 Result<ModelDescription> DescribeConfig(const ModelFile& file);
 
+/// What every gpt_oss model has, whatever its file says: attention sinks, clamped SwiGLU, biases of router
+/// and experts, and a softmax over the chosen experts' logits (which is that over all, divided by the chosen
+/// ones' sum).
+void ApplyGptOss(Architecture& architecture);
+
 /// Whether every number is in range and they fit each other. Errors: INVALID_ARGUMENT.
 Status CheckArchitecture(const Architecture& architecture);
 

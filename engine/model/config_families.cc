@@ -4,6 +4,7 @@
 #include <array>
 
 #include "engine/files/quoted.h"
+#include "engine/model/architecture_sources.h"
 #include "engine/model/limits.h"
 
 namespace conclave::engine {
@@ -44,7 +45,29 @@ constexpr std::array kFamilies = {
                  .norm_epsilon = 1e-5,
                  .query_key_norm = QueryKeyNorm::kAll,
                  .mixture = Mixture::kOlmo},
+    ConfigFamily{.model_type = "gpt_oss",
+                 .class_name = "GptOssForCausalLM",
+                 .kv_heads = 8,
+                 .head_dim = 64,
+                 .context = 131072,
+                 .norm_epsilon = 1e-5,
+                 .rope_theta = 150000.0,
+                 .sliding_window = 128,
+                 .has_window = true,
+                 .mixture = Mixture::kGptOss,
+                 .quantisation = "mxfp4"},
 };
+
+/// What tensors are quantised is said by their names; only the method matters here.
+Status CheckQuantisation(const ConfigFamily& family, const Fields& config) {
+  const nlohmann::json* found = config.Find("quantization_config");
+  if (found == nullptr) return Status::Ok();
+  if (!found->is_object()) return config.Kind("quantization_config", "an object");
+  const Fields quantisation(*found, "config.json: 'quantization_config'");
+  CONCLAVE_ASSIGN_OR_RETURN(const std::string method, quantisation.String("quant_method", ""));
+  if (family.quantisation != nullptr && method == family.quantisation) return Status::Ok();
+  return Unimplemented("config.json: 'quantization_config' with the 'quant_method' " + Quoted(method));
+}
 
 Status CheckFeatures(const ConfigFamily& family, const Fields& config) {
   const nlohmann::json* classes = config.Find("architectures");
@@ -54,8 +77,7 @@ Status CheckFeatures(const ConfigFamily& family, const Fields& config) {
                            "\"]");
     }
   }
-  if (config.Find("quantization_config") != nullptr)
-    return Unimplemented("config.json: 'quantization_config'");
+  CONCLAVE_RETURN_IF_ERROR(CheckQuantisation(family, config));
   CONCLAVE_ASSIGN_OR_RETURN(const std::string activation, config.String("hidden_act", "silu"));
   if (activation != "silu" && activation != "swish") {
     return Unimplemented("config.json: 'hidden_act': " + Quoted(activation));
@@ -63,6 +85,7 @@ Status CheckFeatures(const ConfigFamily& family, const Fields& config) {
   // With attention_bias the output projection has a bias too, which no known checkpoint of these families
   // uses.
   for (const char* key : {"attention_bias", "mlp_bias"}) {
+    if (family.mixture == Mixture::kGptOss) break;  // It has both kinds.
     CONCLAVE_ASSIGN_OR_RETURN(const bool biased, config.Bool(key, false));
     if (biased) return Unimplemented("config.json: '" + std::string(key) + "'");
   }
@@ -98,9 +121,9 @@ Status ReadMixture(const ConfigFamily& family, const Fields& config, Architectur
   CONCLAVE_ASSIGN_OR_RETURN(mixture.experts, config.Int(key));
   if (mixture.experts < 1) return InvalidArgument("config.json: '" + std::string(key) + "' is below 1");
   CONCLAVE_ASSIGN_OR_RETURN(mixture.per_token, config.Int("num_experts_per_tok"));
-  CONCLAVE_ASSIGN_OR_RETURN(mixture.renormalise,
-                            config.Bool("norm_topk_prob", family.mixture == Mixture::kMixtral));
-  if (family.mixture == Mixture::kMixtral || family.mixture == Mixture::kOlmo) {
+  const bool always = family.mixture == Mixture::kMixtral || family.mixture == Mixture::kGptOss;
+  CONCLAVE_ASSIGN_OR_RETURN(mixture.renormalise, config.Bool("norm_topk_prob", always));
+  if (always || family.mixture == Mixture::kOlmo) {
     mixture.inner = a.inner;
     return Status::Ok();
   }
@@ -110,6 +133,42 @@ Status ReadMixture(const ConfigFamily& family, const Fields& config, Architectur
     mixture.shared_gate = true;
   }
   return ReadDenseLayers(config, a);
+}
+
+/// Which layers look back past the window: without a list every second one, from the second on.
+Status ReadLayerTypes(const Fields& config, Architecture& a) {
+  if (a.layers < 1 || a.layers > kMaxLayers) return Status::Ok();  // CheckArchitecture says so.
+  a.full_layers.resize(a.layers);
+  for (int64_t layer = 0; layer < a.layers; ++layer) a.full_layers[layer] = layer % 2 != 0;
+  const nlohmann::json* listed = config.Find("layer_types");
+  if (listed == nullptr) return Status::Ok();
+  if (!listed->is_array() || static_cast<int64_t>(listed->size()) != a.layers) {
+    return config.Kind("layer_types", "a list of one type for each layer");
+  }
+  for (int64_t layer = 0; layer < a.layers; ++layer) {
+    const nlohmann::json& type = (*listed)[layer];
+    if (type != "sliding_attention" && type != "full_attention") {
+      return Unimplemented("config.json: 'layer_types': " + Quoted(type.dump()));
+    }
+    a.full_layers[layer] = type == "full_attention";
+  }
+  return Status::Ok();
+}
+
+Status ReadGptOss(const Fields& config, Architecture& a) {
+  ApplyGptOss(a);
+  CONCLAVE_ASSIGN_OR_RETURN(a.attention_bias, config.Bool("attention_bias", true));
+  a.attention_output_bias = a.attention_bias;
+  CONCLAVE_ASSIGN_OR_RETURN(a.swiglu_alpha, config.Double("swiglu_alpha", a.swiglu_alpha));
+  CONCLAVE_ASSIGN_OR_RETURN(a.swiglu_limit, config.Double("swiglu_limit", a.swiglu_limit));
+  if (config.Find("rope_scaling") == nullptr && config.Find("rope_parameters") == nullptr) {
+    return InvalidArgument("config.json: 'rope_parameters' is missing");
+  }
+  CONCLAVE_RETURN_IF_ERROR(ReadLayerTypes(config, a));
+  if (a.sliding_window == 0 && std::ranges::count(a.full_layers, false) > 0) {
+    return InvalidArgument("config.json: 'sliding_window' is missing for layers of 'sliding_attention'");
+  }
+  return Status::Ok();
 }
 
 }  // namespace
@@ -148,6 +207,13 @@ WeightNames ConfigWeightNames(const ConfigFamily& family) {
     names.expert_down = layer + "block_sparse_moe.experts.{}.w2.weight";
     return names;
   }
+  if (family.mixture == Mixture::kGptOss) {
+    names.sinks = layer + "self_attn.sinks";
+    names.router = layer + "mlp.router.weight";
+    names.fused_gate_up = layer + "mlp.experts.gate_up_proj";
+    names.fused_down = layer + "mlp.experts.down_proj";
+    return names;
+  }
   names.router = layer + "mlp.gate.weight";
   names.expert_gate = layer + "mlp.experts.{}.gate_proj.weight";
   names.expert_up = layer + "mlp.experts.{}.up_proj.weight";
@@ -176,6 +242,7 @@ Status ReadFamilyFields(const ConfigFamily& family, const Fields& config, Archit
     const int64_t otherwise = config.Has("sliding_window") ? 0 : family.sliding_window;
     CONCLAVE_ASSIGN_OR_RETURN(a.sliding_window, config.Int("sliding_window", otherwise));
   }
+  if (family.mixture == Mixture::kGptOss) CONCLAVE_RETURN_IF_ERROR(ReadGptOss(config, a));
   return family.mixture == Mixture::kNone ? Status::Ok() : ReadMixture(family, config, a);
 }
 

@@ -14,6 +14,7 @@ struct ConfigFamily {
   const char* class_name;  ///< of `architectures`
   // What an absent field means.
   int64_t kv_heads = 0;  ///< 0: as many as query heads
+  int64_t head_dim = 0;  ///< 0: the query heads share the hidden width
   int64_t context = 2048;
   double norm_epsilon = 1e-6;
   double rope_theta = 10000.0;
@@ -21,7 +22,16 @@ struct ConfigFamily {
   bool has_window = false;  ///< The family knows the field `sliding_window`.
   QueryKeyNorm query_key_norm = QueryKeyNorm::kNone;
   /// How a mixture's fields and tensors are spelt.
-  enum class Mixture : uint8_t { kNone, kMixtral, kQwen, kQwenShared, kOlmo } mixture = Mixture::kNone;
+  enum class Mixture : uint8_t {
+    kNone,
+    kMixtral,
+    kQwen,
+    kQwenShared,
+    kOlmo,
+    kGptOss
+  } mixture = Mixture::kNone;
+  /// The `quant_method` that the family's weights may have; nullptr: none.
+  const char* quantisation = nullptr;
 };
 
 /// Errors: UNIMPLEMENTED (a family or feature this engine does not know), INVALID_ARGUMENT.

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <vector>
 
 #include "base/result.h"
 #include "engine/files/model_file.h"
@@ -24,14 +26,20 @@ struct LayerExperts {
 
 /// Where a matrix of an expert is: a part of a tensor.
 struct ExpertMatrix {
-  const TensorView* tensor = nullptr;
+  TensorView tensor;
   int64_t row_begin = 0, row_end = 0;
   int64_t column_begin = 0, column_end = 0;
+  std::shared_ptr<const void> memory;  ///< what the tensor points into where that is not the file
 };
 
 /// Gate and up projections are [width, hidden], the down projection [hidden, width].
 struct ExpertMatrices {
   ExpertMatrix gate, up, down;
+};
+
+/// Of an expert's outputs; empty: there are none.
+struct ExpertBiases {
+  std::vector<float> gate, up, down;
 };
 
 /// Which experts a model has, and where its file keeps them. Both must outlive it; every thread may read it.
@@ -48,10 +56,15 @@ class ExpertLayout {
   int64_t width(int64_t layer, int64_t expert) const;
   /// Errors: INVALID_ARGUMENT (a tensor is missing).
   Result<ExpertMatrices> matrices(int64_t layer, int64_t expert) const;
+  /// Errors: as above.
+  Result<ExpertBiases> biases(int64_t layer, int64_t expert) const;
+  /// Whether the layer's gate and up projections are quantised. Errors: as above.
+  Result<bool> quantised(int64_t layer) const;
 
  private:
   Result<const TensorView*> Find(const std::string& pattern, int64_t layer, int64_t expert) const;
   Result<ExpertMatrices> Routed(int64_t layer, int64_t expert) const;
+  Result<ExpertMatrices> Fused(int64_t layer, int64_t expert) const;
 
   const ModelFile& file_;
   const ModelDescription& description_;

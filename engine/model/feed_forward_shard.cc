@@ -10,7 +10,7 @@ namespace conclave::engine {
 namespace {
 
 Result<PackedMatrix> Pack(const ExpertMatrix& matrix) {
-  return PackedMatrix::Pack(*matrix.tensor, matrix.row_begin, matrix.row_end, matrix.column_begin,
+  return PackedMatrix::Pack(matrix.tensor, matrix.row_begin, matrix.row_end, matrix.column_begin,
                             matrix.column_end);
 }
 
@@ -49,6 +49,9 @@ Result<std::unique_ptr<FeedForwardShard>> FeedForwardShard::Load(const ModelFile
   auto shard = std::make_unique<FeedForwardShard>();
   shard->experts_ = std::move(experts);
   shard->hidden_ = layout.hidden();
+  shard->clamped_ = description.architecture.feed_forward == FeedForwardKind::kClampedSwiGlu;
+  shard->alpha_ = static_cast<float>(description.architecture.swiglu_alpha);
+  shard->limit_ = static_cast<float>(description.architecture.swiglu_limit);
   shard->layers_.resize(layout.layers());
   for (int64_t layer = 0; layer < layout.layers(); ++layer) shard->shapes_.push_back(layout.layer(layer));
   std::vector<Status> failures(layout.layers());
@@ -81,6 +84,7 @@ Status FeedForwardShard::LoadLayer(const ExpertLayout& layout, int64_t layer) {
     CONCLAVE_ASSIGN_OR_RETURN(packed.gate, Pack(matrices.gate));
     CONCLAVE_ASSIGN_OR_RETURN(packed.up, Pack(matrices.up));
     CONCLAVE_ASSIGN_OR_RETURN(packed.down, Pack(matrices.down));
+    CONCLAVE_ASSIGN_OR_RETURN(packed.biases, layout.biases(layer, expert));
     if (packed.gate.quantised() != quantised(layer) || packed.up.quantised() != quantised(layer)) {
       return Unimplemented("layer " + std::to_string(layer) +
                            ": the gate and up projections must all be quantised or all be floats");
@@ -164,6 +168,21 @@ void FeedForwardShard::MakePieces(int64_t layer, const FeedForwardInput& input,
   Gather(input, work);
 }
 
+void FeedForwardShard::Activate(const Piece& piece, int64_t token, int64_t first, int64_t last) const {
+  const Kernels& kernels = BestKernels();
+  const int64_t count = last - first;
+  float* gate = piece.inner + token * piece.width + first;
+  float* up = piece.up + token * piece.width + first;
+  const ExpertBiases& biases = piece.expert->biases;
+  if (!biases.gate.empty()) kernels.add(gate, biases.gate.data() + first, count);
+  if (!biases.up.empty()) kernels.add(up, biases.up.data() + first, count);
+  if (clamped_) {
+    kernels.swiglu_clamped(gate, up, alpha_, limit_, count, gate);
+  } else {
+    kernels.swiglu(gate, up, count, gate);
+  }
+}
+
 void FeedForwardShard::ComputeInner(ThreadPool& pool) {
   const Kernels& kernels = BestKernels();
   int64_t cost = 0;
@@ -185,10 +204,7 @@ void FeedForwardShard::ComputeInner(ThreadPool& pool) {
                      width);
       kernels.matmul(piece.expert->up, first, last, piece.x, hidden_, piece.x8, piece.tokens, piece.up,
                      width);
-      for (int64_t token = 0; token < piece.tokens; ++token) {
-        const int64_t at = token * width + first;
-        kernels.swiglu(piece.inner + at, piece.up + at, last - first, piece.inner + at);
-      }
+      for (int64_t token = 0; token < piece.tokens; ++token) Activate(piece, token, first, last);
     }
   });
 }
@@ -225,6 +241,10 @@ void FeedForwardShard::ComputeDown(ThreadPool& pool) {
     for (const Piece& piece : pieces_) {
       kernels.matmul(piece.expert->down, begin, end, piece.inner, piece.width, piece.inner_blocks,
                      piece.tokens, piece.out, hidden_);
+      const std::vector<float>& bias = piece.expert->biases.down;
+      for (int64_t token = 0; token < piece.tokens && !bias.empty(); ++token) {
+        kernels.add(piece.out + token * hidden_ + begin, bias.data() + begin, end - begin);
+      }
     }
   });
 }

@@ -41,6 +41,7 @@ class FeedForwardShard {
  public:
   struct Expert {
     PackedMatrix gate, up, down;
+    ExpertBiases biases;
     int64_t bytes() const { return gate.bytes() + up.bytes() + down.bytes(); }
   };
 
@@ -96,6 +97,8 @@ class FeedForwardShard {
   Status LoadLayer(const ExpertLayout& layout, int64_t layer);
   void MakePieces(int64_t layer, const FeedForwardInput& input, std::span<const ExpertWork> work, float* out);
   void Gather(const FeedForwardInput& input, std::span<const ExpertWork> work);
+  /// Turns columns [first, last) of a token's gate and up products into the inner activations.
+  void Activate(const Piece& piece, int64_t token, int64_t first, int64_t last) const;
   void ComputeInner(ThreadPool& pool);
   void QuantiseInner(ThreadPool& pool);
   void ComputeDown(ThreadPool& pool);
@@ -105,6 +108,8 @@ class FeedForwardShard {
   std::vector<LayerExperts> shapes_;                        ///< [layer]
   std::vector<std::vector<std::optional<Expert>>> layers_;  ///< [layer][expert]
   int64_t hidden_ = 0;
+  bool clamped_ = false;  ///< FeedForwardKind::kClampedSwiGlu, with its numbers
+  float alpha_ = 0.0f, limit_ = 0.0f;
   int64_t weight_bytes_ = 0;
   ActivationObserver* observer_ = nullptr;
   std::mutex compute_mutex_;

@@ -32,6 +32,9 @@ Status CheckSayable(const Architecture& a, const GgufFamily& family) {
   const std::string file = "a GGUF file of the family " + Quoted(std::string(family.name)) + " cannot say ";
   const ExpertMixture& mixture = a.mixture;
   if (a.projection_clip > 0.0) return Unimplemented(file + "that projections are clipped ('clip_qkv')");
+  if (family.gpt_oss) {
+    return Unimplemented("folders of 'gpt_oss' are not written as GGUF files: use a GGUF file of the model");
+  }
   if (!mixture.dense_layers.empty()) return Unimplemented(file + "which layers are dense");
   if (mixture.experts > 0 && mixture.renormalise != family.renormalise) {
     return Unimplemented(file + "'norm_topk_prob': " + (mixture.renormalise ? "true" : "false"));
@@ -114,7 +117,7 @@ Result<GgufDescription> DescribeAsGguf(const Architecture& architecture, const s
   if (family == nullptr)
     return Unimplemented("the family " + Quoted(architecture.family) + " as a GGUF file");
   CONCLAVE_RETURN_IF_ERROR(CheckSayable(architecture, *family));
-  GgufDescription out{.rope_layout = family->rope_layout, .names = GgufWeightNames()};
+  GgufDescription out{.rope_layout = family->rope_layout, .names = GgufWeightNames(*family)};
   out.pairs.AddText("general.architecture", family->name);
   out.pairs.AddText("general.type", "model");
   out.pairs.AddText("general.name", name);

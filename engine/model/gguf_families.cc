@@ -16,6 +16,11 @@ constexpr std::array kFamilies = {
                .model_types = {"qwen3_moe"},
                .query_key_norm = QueryKeyNorm::kHead,
                .renormalise = true},
+    GgufFamily{.name = "gpt-oss",
+               .model_types = {"gpt_oss"},
+               .renormalise = true,
+               .gpt_oss = true,
+               .truncate_yarn = false},
     GgufFamily{.name = "olmoe", .model_types = {"olmoe"}, .query_key_norm = QueryKeyNorm::kAll},
 };
 
@@ -34,7 +39,7 @@ const GgufFamily* GgufFamilyOf(const Architecture& architecture) {
   return found == kFamilies.end() ? nullptr : found;
 }
 
-WeightNames GgufWeightNames() {
+WeightNames GgufWeightNames(const GgufFamily& family) {
   WeightNames names;
   names.embedding = "token_embd.weight";
   names.output_norm = "output_norm.weight";
@@ -46,7 +51,8 @@ WeightNames GgufWeightNames() {
   names.attention_output = "blk.{}.attn_output.weight";
   names.query_norm = "blk.{}.attn_q_norm.weight";
   names.key_norm = "blk.{}.attn_k_norm.weight";
-  names.feed_forward_norm = "blk.{}.ffn_norm.weight";
+  names.sinks = "blk.{}.attn_sinks.weight";
+  names.feed_forward_norm = family.gpt_oss ? "blk.{}.post_attention_norm.weight" : "blk.{}.ffn_norm.weight";
   names.gate = "blk.{}.ffn_gate.weight";
   names.up = "blk.{}.ffn_up.weight";
   names.down = "blk.{}.ffn_down.weight";

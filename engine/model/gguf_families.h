@@ -16,6 +16,9 @@ struct GgufFamily {
   bool always_mixture = true;  ///< else where a file gives a number of experts
   bool renormalise = false;
   bool shared_expert = false;  ///< behind a gate
+  bool gpt_oss = false;        ///< ApplyGptOss; every second layer has the window, from the first on
+  /// Files cannot say whether YaRN's range is widened to whole pairs; the family's models were trained so.
+  bool truncate_yarn = true;
 };
 
 /// nullptr: this engine does not know it.
@@ -25,6 +28,6 @@ const GgufFamily* FindGgufFamily(std::string_view name);
 const GgufFamily* GgufFamilyOf(const Architecture& architecture);
 
 /// The names of a file's tensors, an expert's being parts of one tensor.
-WeightNames GgufWeightNames();
+WeightNames GgufWeightNames(const GgufFamily& family);
 
 }  // namespace conclave::engine

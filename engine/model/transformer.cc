@@ -146,10 +146,20 @@ Status Transformer::LoadLayer(const ModelFile& file, const ModelDescription& des
     CONCLAVE_ASSIGN_OR_RETURN(layer.query_norm, LoadVector(file, name(names.query_norm), query_width));
     CONCLAVE_ASSIGN_OR_RETURN(layer.key_norm, LoadVector(file, name(names.key_norm), key_width));
   }
-  CONCLAVE_ASSIGN_OR_RETURN(const ExpertMatrices first, experts.matrices(index, 0));
-  layer.feed_forward_quantised = IsQuantised(first.gate.tensor->dtype);
+  if (a.attention_output_bias) {
+    CONCLAVE_ASSIGN_OR_RETURN(layer.output_bias,
+                              LoadVector(file, WeightNames::BiasOf(name(names.attention_output)), a.hidden));
+  }
+  if (a.attention_sinks) {
+    CONCLAVE_ASSIGN_OR_RETURN(layer.sinks, LoadVector(file, name(names.sinks), a.query_heads));
+  }
+  CONCLAVE_ASSIGN_OR_RETURN(layer.feed_forward_quantised, experts.quantised(index));
   if (!a.mixed(index)) return Status::Ok();
   CONCLAVE_ASSIGN_OR_RETURN(layer.router, LoadFloats(file, name(names.router), a.hidden));
+  if (a.mixture.router_bias) {
+    CONCLAVE_ASSIGN_OR_RETURN(layer.router_bias,
+                              LoadVector(file, WeightNames::BiasOf(name(names.router)), a.mixture.experts));
+  }
   if (!a.mixture.shared_gate) return Status::Ok();
   CONCLAVE_ASSIGN_OR_RETURN(layer.shared_scale, LoadFloats(file, name(names.shared_scale), a.hidden));
   return Status::Ok();
@@ -335,6 +345,9 @@ void Transformer::Route(const Layer& layer, ThreadPool& pool) {
                      end - begin, out + begin * weights.rows(), weights.rows());
     };
     multiply(layer.router, router_logits_.data());
+    for (int64_t token = begin; token < end && !layer.router_bias.empty(); ++token) {
+      kernels.add(router_logits_.data() + token * mixture.experts, layer.router_bias.data(), mixture.experts);
+    }
     if (mixture.shared_gate) multiply(layer.shared_scale, shared_logits_.data());
     ChooseExperts(mixture, begin, end, router_logits_.data(), shared_logits_.data(), routing_);
   });
@@ -373,6 +386,7 @@ void Transformer::Attend(int64_t layer, std::span<const SequenceStep> steps, Thr
   const Architecture& a = architecture_;
   const int64_t heads = a.query_heads / a.kv_heads;
   const int64_t stride = a.query_heads * a.head_dim;
+  const std::vector<float>& sinks = layers_[layer].sinks;
   std::vector<AttentionWork> work;
   int64_t batch_row = 0;
   for (const SequenceStep& step : steps) {
@@ -414,9 +428,10 @@ void Transformer::Attend(int64_t layer, std::span<const SequenceStep> steps, Thr
                          .block_tokens = kKvBlockTokens,
                          .format = layout.format,
                          .first_position = first_position,
-                         .window = a.sliding_window,
+                         .window = a.window(layer),
                          .scale = a.attention_scale > 0.0 ? static_cast<float>(a.attention_scale)
                                                           : 1.0f / std::sqrt(static_cast<float>(a.head_dim)),
+                         .sinks = sinks.empty() ? nullptr : sinks.data() + unit.kv_head * heads,
                          .out = attended_.data() + offset,
                          .out_stride = stride});
     }
@@ -440,8 +455,9 @@ void Transformer::ProjectOutput(const Layer& layer, ThreadPool& pool) {
     kernels.matmul(layer.output, begin, end, attended_.data(), width, quantise ? &blocks_ : nullptr, tokens_,
                    normed_.data(), hidden);
     for (int64_t token = 0; token < tokens_; ++token) {
-      kernels.add(residual_.data() + token * hidden + begin, normed_.data() + token * hidden + begin,
-                  end - begin);
+      float* product = normed_.data() + token * hidden + begin;
+      if (!layer.output_bias.empty()) kernels.add(product, layer.output_bias.data() + begin, end - begin);
+      kernels.add(residual_.data() + token * hidden + begin, product, end - begin);
     }
   });
 }

@@ -76,11 +76,13 @@ class Transformer {
   struct Layer {
     std::vector<float> attention_norm, feed_forward_norm;
     PackedMatrix query, key, value, output;
-    std::vector<float> query_bias, key_bias, value_bias;
+    std::vector<float> query_bias, key_bias, value_bias, output_bias;
+    std::vector<float> sinks;                 ///< [query_heads]; empty: none
     std::vector<float> query_norm, key_norm;  ///< empty: none
     PackedMatrix router;                      ///< [experts, hidden] float32, of mixtures
-    PackedMatrix shared_scale;                ///< [1, hidden] float32, where the shared expert has a gate
-    bool attention_quantised = false;         ///< Some of query, key and value read 8-bit blocks.
+    std::vector<float> router_bias;
+    PackedMatrix shared_scale;         ///< [1, hidden] float32, where the shared expert has a gate
+    bool attention_quantised = false;  ///< Some of query, key and value read 8-bit blocks.
     bool feed_forward_quantised = false;
   };
   /// One unit of attention work: some rows of one sequence for one key-value head.

@@ -131,8 +131,8 @@ bool Use(const ModelFile& file) {
   for (int64_t layer = 0; layer < layout.layers(); ++layer) {
     for (int64_t expert = 0; expert < layout.layer(layer).total(); ++expert) {
       const auto matrices = layout.matrices(layer, expert);
-      if (!matrices.ok() ||
-          !PackedMatrix::Pack(*matrices->down.tensor, matrices->down.row_begin, matrices->down.row_end,
+      if (!matrices.ok() || !layout.biases(layer, expert).ok() ||
+          !PackedMatrix::Pack(matrices->down.tensor, matrices->down.row_begin, matrices->down.row_end,
                               matrices->down.column_begin, matrices->down.column_end)
                .ok()) {
         std::abort();

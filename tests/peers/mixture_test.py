@@ -5,13 +5,11 @@ import numpy as np
 import pytest
 
 from support import conclave_process, tiny_checkpoint
+from support.peer_logits import check
 
 gguf = pytest.importorskip("gguf", reason="the gguf package is not installed")
-torch = pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("torch", reason="torch is not installed")
 
-TOKENS = 96
-# Float32 sums in another order differ by about 1e-6 of logits of this size.
-TOLERANCE = 5e-5
 QWEN = {"moe_intermediate_size": 96, "num_experts": 6, "num_experts_per_tok": 2}
 CHECKPOINTS = {
     "mixtral": ("Mixtral", {"num_local_experts": 4}),
@@ -33,24 +31,6 @@ GGUF = {"mixtral": "llama", "qwen2": "qwen2moe", "qwen3": "qwen3moe", "olmoe": "
 def make(folder, name: str, tokenizer: bool = False):
     family, changes = CHECKPOINTS[name]
     return tiny_checkpoint.make(folder, family=family, tokenizer=tokenizer, **changes)
-
-
-def reference(model) -> tuple[list[int], np.ndarray]:
-    generator = torch.Generator().manual_seed(1)
-    tokens = torch.randint(0, model.config.vocab_size, (TOKENS,), generator=generator).tolist()
-    with torch.no_grad():
-        return tokens, model(torch.tensor([tokens])).logits[0].numpy()
-
-
-def check(run, model_path, model, folder) -> None:
-    tokens, expected = reference(model)
-    out = folder / "logits.npy"
-    run("score", "--model", str(model_path), "--token-ids", ",".join(map(str, tokens)), "--logits-out", str(out),
-        "--threads", "1")
-    worst = float(np.abs(np.load(out) - expected).max())
-    print(f"largest difference {worst:.2e} of logits up to {np.abs(expected).max():.2f}")
-    assert np.abs(expected).max() > 0.5
-    assert worst < TOLERANCE
 
 
 def interleaved(weight: np.ndarray, heads: int) -> np.ndarray:

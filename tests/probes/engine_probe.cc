@@ -3,10 +3,14 @@
 //   engine_probe rope MODEL POSITION... > FLOATS      (for each position: cosines, then sines)
 //   engine_probe describe MODEL                       (one line: a JSON object)
 //   engine_probe hash MODEL
+//   engine_probe logits MODEL PROMPT TOKEN... > FLOATS  (the first PROMPT tokens in one step, then each
+//   alone)
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <iterator>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +20,7 @@
 #include "engine/files/model_file.h"
 #include "engine/files/model_hash.h"
 #include "engine/model/architecture.h"
+#include "engine/model/language_model.h"
 #include "engine/model/rope.h"
 #include "engine/tensor/dtype.h"
 
@@ -78,8 +83,32 @@ int Describe(const Architecture& a) {
   return 0;
 }
 
+/// Logits of all positions.
+int Logits(const std::string& path, int64_t prompt, const std::vector<std::string>& words) {
+  std::vector<int32_t> tokens;
+  for (const std::string& word : words) tokens.push_back(static_cast<int32_t>(std::stol(word)));
+  auto model = LanguageModel::Load(path, 0, std::make_shared<ThreadPool>(2));
+  if (!model.ok()) return Fail(model.status().ToString());
+  const auto count = static_cast<int64_t>(tokens.size());
+  KvSequence cache((*model)->kv());
+  if (const Status status = cache.Reserve(count); !status.ok()) return Fail(status.ToString());
+  std::vector<float> logits;
+  for (int64_t at = 0; at < count;) {
+    const int64_t size = at == 0 ? std::clamp<int64_t>(prompt, 1, count) : 1;
+    logits.resize(size * (*model)->architecture().vocabulary);
+    const SequenceStep step{
+        .cache = &cache, .tokens = {tokens.data() + at, static_cast<size_t>(size)}, .logits_rows = size};
+    if (const Status status = (*model)->Forward({&step, 1}, logits.data()); !status.ok()) {
+      return Fail(status.ToString());
+    }
+    WriteFloats(logits);
+    at += size;
+  }
+  return 0;
+}
+
 int Run(const std::vector<std::string>& arguments) {
-  if (arguments.size() < 2) return Fail("usage: engine_probe dequantise|rope|describe|hash ...");
+  if (arguments.size() < 2) return Fail("usage: engine_probe dequantise|rope|describe|hash|logits ...");
   const std::string& command = arguments[0];
   if (command == "dequantise" && arguments.size() == 3) {
     return Dequantise(arguments[1], std::strtoll(arguments[2].c_str(), nullptr, 10));
@@ -89,6 +118,10 @@ int Run(const std::vector<std::string>& arguments) {
     if (!hash.ok()) return Fail(hash.status().ToString());
     std::cout << *hash << "\n";
     return 0;
+  }
+  if (command == "logits" && arguments.size() > 3) {
+    return Logits(arguments[1], std::strtoll(arguments[2].c_str(), nullptr, 10),
+                  {arguments.begin() + 3, arguments.end()});
   }
   const auto file = OpenModelFile(arguments[1]);
   if (!file.ok()) return Fail(file.status().ToString());

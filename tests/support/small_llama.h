@@ -6,55 +6,19 @@
 #include <vector>
 
 #include "tests/support/gguf_builder.h"
+#include "tests/support/small_gpt_oss.h"
+#include "tests/support/small_weights.h"
 
 namespace conclave::testing {
 
-/// How SmallLlama stores its matrices; the values are GGUF's tensor types.
-enum class MatrixType : uint32_t { kF32 = 0, kQ4_0 = 2, kQ8_0 = 8 };
+/// What the layers of a small model have as their feed-forward parts; the last one is SmallGptOss.
+enum class SmallFeedForward { kDense, kMixture, kGptOss };
 
-/// The sizes of SmallLlama.
-struct SmallLlamaSizes {
-  static constexpr uint64_t kLayers = 2;
-  static constexpr uint64_t kHidden = 64;
-  static constexpr uint64_t kInner = 256;  ///< four slices of 64
-  static constexpr uint64_t kQueryHeads = 4;
-  static constexpr uint64_t kKvHeads = 2;
-  static constexpr uint64_t kHeadDim = 16;
-  static constexpr uint64_t kVocabulary = 48;
-  static constexpr uint64_t kContext = 256;
-};
-
-/// A matrix of `count` random numbers of about 0.14, as the file stores it. `count` is a multiple of 32.
-inline std::string RandomMatrix(std::mt19937& random, uint64_t count, MatrixType type) {
-  std::string data;
-  if (type == MatrixType::kF32) {
-    std::normal_distribution<float> normal(0.0f, 0.14f);
-    for (uint64_t i = 0; i < count; ++i) AppendNumber(data, normal(random));
-    return data;
-  }
-  const bool nibbles = type == MatrixType::kQ4_0;
-  for (uint64_t block = 0; block < count / 32; ++block) {
-    AppendNumber(data, static_cast<uint16_t>(nibbles ? 0x2800 : 0x1800));  // 2^-5 or 2^-9 in half precision
-    for (int i = 0; i < (nibbles ? 16 : 32); ++i) AppendNumber(data, static_cast<uint8_t>(random()));
-  }
-  return data;
-}
-
-/// What the layers of a small model have as their feed-forward parts.
-enum class SmallFeedForward { kDense, kMixture };
-
-/// The sizes of SmallMixture's experts.
-struct SmallMixtureSizes {
-  static constexpr uint64_t kExperts = 6;
-  static constexpr uint64_t kPerToken = 2;
-  static constexpr uint64_t kInner = 96;
-  static constexpr uint64_t kSharedInner = 128;
-};
-
-/// SmallLlama, or SmallMixture.
+/// SmallLlama, SmallMixture or SmallGptOss.
 inline GgufBuilder SmallModel(SmallFeedForward feed_forward, MatrixType type, uint32_t context) {
   using S = SmallLlamaSizes;
   using M = SmallMixtureSizes;
+  if (feed_forward == SmallFeedForward::kGptOss) return SmallGptOss(type, context);
   const bool mixture = feed_forward == SmallFeedForward::kMixture;
   const std::string family = mixture ? "qwen2moe" : "llama";
   std::mt19937 random(20240229);
@@ -133,12 +97,17 @@ inline GgufBuilder SmallMixture(MatrixType type, uint32_t context = SmallLlamaSi
 inline std::string SmallModelWithBrokenToken(SmallFeedForward feed_forward, MatrixType type, uint64_t token) {
   const GgufBuilder whole = SmallModel(feed_forward, type, SmallLlamaSizes::kContext);
   std::string bytes = whole.Bytes();
-  const uint64_t block_bytes = type == MatrixType::kF32 ? 32 * 4 : type == MatrixType::kQ8_0 ? 34 : 18;
+  const bool mx = type == MatrixType::kMxFp4;
+  const uint64_t block_bytes = type == MatrixType::kF32    ? 32 * 4
+                               : type == MatrixType::kQ8_0 ? 34
+                               : mx                        ? 17
+                                                           : 18;
   const uint64_t data = (whole.Header().size() + whole.alignment - 1) / whole.alignment * whole.alignment;
   const uint64_t row =
       data + whole.tensors.front().offset + token * SmallLlamaSizes::kHidden / 32 * block_bytes;
   // A block's scale comes first, in half precision; a float's highest bits come last.
   const uint64_t at = type == MatrixType::kF32 ? row + 2 : row;
+  if (mx) return bytes.replace(row, 1, "\xff");
   const std::string nan =
       GgufBuilder::Encoded(static_cast<uint16_t>(type == MatrixType::kF32 ? 0x7fc0 : 0x7e00));
   return bytes.replace(at, nan.size(), nan);

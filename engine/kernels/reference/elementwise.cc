@@ -46,6 +46,15 @@ void SwiGlu(const float* gate, const float* up, int64_t n, float* out) {
   }
 }
 
+void SwiGluClamped(const float* gate, const float* up, float alpha, float limit, int64_t n, float* out) {
+  for (int64_t i = 0; i < n; ++i) {
+    // Comparisons that keep a NaN.
+    const double g = gate[i] > limit ? limit : gate[i];
+    const double u = up[i] > limit ? limit : up[i] < -limit ? -limit : up[i];
+    out[i] = static_cast<float>(g / (1.0 + std::exp(-g * alpha)) * (u + 1.0));
+  }
+}
+
 void Exp(const float* x, int64_t n, float* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(std::exp(static_cast<double>(x[i])));
 }

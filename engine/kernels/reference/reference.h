@@ -12,6 +12,7 @@ void RmsNorm(const float* x, const float* weight, float epsilon, int64_t n, floa
 void RopeHalves(float* x, int64_t heads, int64_t head_dim, int64_t dims, const float* cos_sin);
 void RopeInterleaved(float* x, int64_t heads, int64_t head_dim, int64_t dims, const float* cos_sin);
 void SwiGlu(const float* gate, const float* up, int64_t n, float* out);
+void SwiGluClamped(const float* gate, const float* up, float alpha, float limit, int64_t n, float* out);
 void Exp(const float* x, int64_t n, float* out);
 void Add(float* x, const float* y, int64_t n);
 void ToBrain(const float* x, int64_t n, uint16_t* out);

@@ -49,6 +49,30 @@ void SwiGluRow(const float* gate, const float* up, int64_t n, float* out) {
 }
 
 template <typename V>
+inline typename V::Floats SwiGluClampedOf(typename V::Floats gate, typename V::Floats up, float alpha,
+                                          float limit) {
+  const auto one = V::Set(1.0f);
+  // The second one where either is NaN.
+  const auto g = V::Min(V::Set(limit), gate);
+  const auto u = V::Max(V::Set(-limit), V::Min(V::Set(limit), up));
+  const auto exp = ExpOf<V>(V::Mul(g, V::Set(-alpha)));
+  return V::Mul(V::Div(g, V::Add(one, exp)), V::Add(u, one));
+}
+
+template <typename V>
+void SwiGluClampedRow(const float* gate, const float* up, float alpha, float limit, int64_t n, float* out) {
+  ForVectors<V>(
+      n,
+      [&](int64_t i) {
+        V::Store(out + i, SwiGluClampedOf<V>(V::Load(gate + i), V::Load(up + i), alpha, limit));
+      },
+      [&](int64_t i, int64_t count) {
+        const auto g = V::LoadFirst(gate + i, count);
+        V::StoreFirst(out + i, SwiGluClampedOf<V>(g, V::LoadFirst(up + i, count), alpha, limit), count);
+      });
+}
+
+template <typename V>
 void ExpRow(const float* x, int64_t n, float* out) {
   ForVectors<V>(
       n, [&](int64_t i) { V::Store(out + i, ExpOf<V>(V::Load(x + i))); },

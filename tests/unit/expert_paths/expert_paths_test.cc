@@ -176,6 +176,13 @@ INSTANTIATE_TEST_SUITE_P(
                                 platform::ExpertTransport::kStream}),
     [](const auto& info) { return info.param.name; });
 
+/// Experts with biases and clamped SwiGLU, all of them chosen from.
+INSTANTIATE_TEST_SUITE_P(
+    GptOssPlacements, ExpertPathsTest,
+    ::testing::Values(Placement{"OneShard", {{0, 1, 2, 3, 4, 5, 6}}, SmallFeedForward::kGptOss},
+                      Placement{"ThreeShards", {{6, 0}, {5, 1, 3}, {4, 2}}, SmallFeedForward::kGptOss}),
+    [](const auto& info) { return info.param.name; });
+
 TEST_P(ExpertPathsTest, TokensAreThoseOfOneProcess) {
   const auto model = conclave::testing::SmallModel(GetParam().feed_forward, MatrixType::kQ8_0, 256).Bytes();
   Installation here(InOneProcess(), model);

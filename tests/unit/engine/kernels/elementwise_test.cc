@@ -152,6 +152,41 @@ TEST_P(ElementwiseTest, SwiGluForAnyLengthAndExtremes) {
   }
 }
 
+TEST_P(ElementwiseTest, ClampedSwiGluForAnyLengthAndExtremes) {
+  const auto check = [&](const std::vector<float>& gate, const std::vector<float>& up, float alpha,
+                         float limit) {
+    const auto n = static_cast<int64_t>(gate.size());
+    std::vector<float> wanted(gate.size()), got(gate.size());
+    reference_.swiglu_clamped(gate.data(), up.data(), alpha, limit, n, wanted.data());
+    kernels_.swiglu_clamped(gate.data(), up.data(), alpha, limit, n, got.data());
+    // As SwiGLU; the exponent is rounded once more, which moves e^x by itself times that, x being 88 at most.
+    EXPECT_TRUE(AllClose(got, wanted, {.absolute = 0x1p-100, .relative = 100 * kRounding}))
+        << n << " up to " << limit;
+  };
+  for (int64_t n = 1; n <= 70; ++n) {
+    for (const float width : {1e-3f, 1.0f, 30.0f}) {
+      const std::vector<float> gate = RandomFloats(random_, n, width);
+      check(gate, RandomFloats(random_, n, width), 1.702f, 7.0f);
+      check(gate, RandomFloats(random_, n, width), 1.0f, 0.5f);
+    }
+  }
+  for (const float other : {1.0f, -20.0f, kNan}) {
+    check(kExtremes, std::vector<float>(kExtremes.size(), other), 1.702f, 7.0f);
+    check(std::vector<float>(kExtremes.size(), other), kExtremes, 1.702f, 7.0f);
+  }
+}
+
+TEST_P(ElementwiseTest, ClampedSwiGluByHand) {
+  const std::vector<float> gate = {0.0f, 100.0f, 100.0f, -1e4f, 2.0f};
+  const std::vector<float> up = {5.0f, 3.0f, -100.0f, 1.0f, -1.0f};
+  std::vector<float> got(gate.size());
+  kernels_.swiglu_clamped(gate.data(), up.data(), 1.702f, 7.0f, 5, got.data());
+  const double most = 7.0 / (1.0 + std::exp(-7.0 * 1.702));
+  EXPECT_TRUE(AllClose(got,
+                       {0.0f, static_cast<float>(4.0 * most), static_cast<float>(-6.0 * most), 0.0f, 0.0f},
+                       {.absolute = 1e-30, .relative = 1e-6}));
+}
+
 TEST_P(ElementwiseTest, AddIsExact) {
   for (int64_t n = 1; n <= 70; ++n) {
     const std::vector<float> x = RandomFloats(random_, n);

@@ -278,5 +278,98 @@ TEST(ArchitectureConfigTest, MixturesThatAreNone) {
               HasSubstr("[3, 32], must be [2, 32]"));
 }
 
+json GptOssConfig() {
+  json config = TinyConfig();
+  config.update({{"model_type", "gpt_oss"},
+                 {"architectures", {"GptOssForCausalLM"}},
+                 {"num_hidden_layers", 2},
+                 {"num_local_experts", 3},
+                 {"num_experts_per_tok", 2},
+                 {"head_dim", 16},
+                 {"sliding_window", 8},
+                 {"rope_scaling",
+                  {{"rope_type", "yarn"},
+                   {"factor", 32.0},
+                   {"truncate", false},
+                   {"original_max_position_embeddings", 4}}}});
+  return config;
+}
+
+/// `changes`: null removes a field.
+Result<ModelDescription> DescribeGptOss(const json& changes, const std::string& left_out = "none") {
+  json config = GptOssConfig();
+  config.merge_patch(changes);
+  std::vector<std::pair<std::string, std::vector<int64_t>>> tensors = {{"model.embed_tokens.weight", {8, 32}},
+                                                                       {"model.norm.weight", {32}}};
+  for (const std::string number : {"0", "1"}) {
+    const std::string layer = "model.layers." + number + ".";
+    for (const auto& [name, shape] : TinyTensors()) {
+      const size_t at = name.find("layers.0.");
+      if (at == std::string::npos || name.find("mlp") != std::string::npos) continue;
+      tensors.push_back({layer + name.substr(at + 9), shape});
+    }
+    const std::string attention = layer + "self_attn.";
+    const std::string experts = layer + "mlp.experts.";
+    tensors.insert(tensors.end(), {{attention + "q_proj.bias", {32}},
+                                   {attention + "k_proj.bias", {16}},
+                                   {attention + "v_proj.bias", {16}},
+                                   {attention + "o_proj.bias", {32}},
+                                   {attention + "sinks", {2}},
+                                   {layer + "mlp.router.weight", {3, 32}},
+                                   {layer + "mlp.router.bias", {3}},
+                                   {experts + "gate_up_proj", {3, 32, 128}},
+                                   {experts + "gate_up_proj_bias", {3, 128}},
+                                   {experts + "down_proj", {3, 64, 32}},
+                                   {experts + "down_proj_bias", {3, 32}}});
+  }
+  std::erase_if(tensors, [&](const auto& tensor) { return tensor.first.ends_with(left_out); });
+  const testing::TemporaryFolder folder;
+  folder.Write("config.json", config.dump());
+  folder.Write("model.safetensors", testing::SafetensorsOfZeros(tensors));
+  const auto file = OpenModelFile(folder.path());
+  if (!file.ok()) return file.status();
+  return DescribeModel(**file);
+}
+
+TEST(ArchitectureConfigTest, DescribesAGptOss) {
+  const auto description = DescribeGptOss(
+      {{"quantization_config", {{"quant_method", "mxfp4"}, {"modules_to_not_convert", {"lm_head"}}}}});
+  ASSERT_TRUE(description.ok()) << description.status().ToString();
+  const Architecture& a = description->architecture;
+  EXPECT_EQ(a.window(0), 8);
+  EXPECT_EQ(a.window(1), 0);
+  EXPECT_TRUE(a.attention_bias && a.attention_output_bias && a.attention_sinks);
+  EXPECT_EQ(a.feed_forward, FeedForwardKind::kClampedSwiGlu);
+  EXPECT_EQ(a.swiglu_limit, 7.0);
+  EXPECT_EQ(a.mixture.inner, 64);
+  EXPECT_TRUE(a.mixture.renormalise && a.mixture.router_bias && a.mixture.expert_bias);
+  EXPECT_FALSE(a.rope_scaling.truncate_range);
+  const auto layers = DescribeGptOss({{"layer_types", {"full_attention", "sliding_attention"}}});
+  ASSERT_TRUE(layers.ok());
+  EXPECT_EQ(layers->architecture.window(0), 0);
+  EXPECT_EQ(layers->architecture.window(1), 8);
+}
+
+TEST(ArchitectureConfigTest, GptOssConfigsThatAreNone) {
+  const auto error = [](const json& changes) { return DescribeGptOss(changes).status().ToString(); };
+  EXPECT_THAT(error({{"layer_types", {"full_attention"}}}), HasSubstr("'layer_types' is not a list of one"));
+  EXPECT_THAT(error({{"layer_types", {"full_attention", "chunked_attention"}}}),
+              AllOf(HasSubstr("UNIMPLEMENTED"), HasSubstr("chunked_attention")));
+  EXPECT_THAT(error({{"rope_scaling", nullptr}}), HasSubstr("'rope_parameters' is missing"));
+  EXPECT_THAT(error({{"sliding_window", 0}}), HasSubstr("'sliding_window' is missing"));
+  EXPECT_THAT(error({{"swiglu_limit", 0.0}}), HasSubstr("the limit of SwiGLU"));
+  EXPECT_THAT(error({{"swiglu_alpha", "1"}}), HasSubstr("'swiglu_alpha' is not a number"));
+  EXPECT_THAT(error({{"hidden_act", "gelu"}}), AllOf(HasSubstr("UNIMPLEMENTED"), HasSubstr("'gelu'")));
+  EXPECT_THAT(error({{"quantization_config", {{"quant_method", "fp8"}}}}),
+              AllOf(HasSubstr("UNIMPLEMENTED"), HasSubstr("'fp8'")));
+  EXPECT_THAT(error({{"attention_bias", false}}), HasSubstr("is no part of the architecture"));
+  for (const std::string name : {"self_attn.sinks", "mlp.router.bias", "mlp.experts.gate_up_proj",
+                                 "mlp.experts.down_proj_bias", "self_attn.o_proj.bias"}) {
+    EXPECT_THAT(DescribeGptOss(json::object(), name).status().ToString(),
+                HasSubstr("'model.layers.0." + name + "' is missing"));
+  }
+  EXPECT_THAT(error({{"intermediate_size", 32}}), HasSubstr("has the shape"));
+}
+
 }  // namespace
 }  // namespace conclave::engine

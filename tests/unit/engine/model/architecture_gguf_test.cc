@@ -110,6 +110,42 @@ TEST(ArchitectureGgufTest, DescribesAMixture) {
   EXPECT_EQ(description->names.expert_up, "blk.{}.ffn_up_exps.weight");
 }
 
+TEST(ArchitectureGgufTest, DescribesAGptOss) {
+  const auto description = Describe(testing::SmallGptOss(testing::MatrixType::kMxFp4));
+  ASSERT_TRUE(description.ok()) << description.status().ToString();
+  const Architecture& a = description->architecture;
+  EXPECT_EQ(a.family, "gpt-oss");
+  EXPECT_EQ(a.rope_layout, RopeLayout::kHalves);
+  EXPECT_EQ(a.feed_forward, FeedForwardKind::kClampedSwiGlu);
+  EXPECT_EQ(a.window(0), 5);
+  EXPECT_EQ(a.window(1), 0);
+  EXPECT_TRUE(a.attention_bias && a.attention_output_bias && a.attention_sinks);
+  EXPECT_TRUE(a.mixture.router_bias && a.mixture.expert_bias && a.mixture.renormalise);
+  EXPECT_FALSE(a.rope_scaling.truncate_range);
+  EXPECT_NEAR(a.rope_scaling.attention_factor, 0.1 * std::log(4.0) + 1.0, 1e-9);
+  EXPECT_EQ(description->names.feed_forward_norm, "blk.{}.post_attention_norm.weight");
+}
+
+TEST(ArchitectureGgufTest, GptOssFilesThatAreNone) {
+  const auto error = [](const std::function<void(GgufBuilder&)>& change) {
+    GgufBuilder builder = testing::SmallGptOss(testing::MatrixType::kF32);
+    change(builder);
+    return Describe(builder).status().ToString();
+  };
+  for (const char* name :
+       {"attn_sinks.weight", "ffn_gate_inp.bias", "ffn_up_exps.bias", "attn_output.weight"}) {
+    const std::string full = std::string("blk.1.") + name;
+    EXPECT_THAT(error([&](GgufBuilder& b) { TensorNamed(b, full).name = "x"; }),
+                HasSubstr("tensor '" + full + "' is missing"));
+  }
+  EXPECT_THAT(error([](GgufBuilder& b) { TensorNamed(b, "blk.0.ffn_down_exps.bias").dims[1] = 6; }),
+              HasSubstr("has the shape [6, 64], must be [7, 64]"));
+  EXPECT_THAT(error([](GgufBuilder& b) { b.Uint32("gpt-oss.attention.sliding_window_pattern", 4); }),
+              AllOf(HasSubstr("UNIMPLEMENTED"), HasSubstr("sliding_window_pattern")));
+  EXPECT_THAT(error([](GgufBuilder& b) { b.Uint32("gpt-oss.expert_gating_func", 2); }),
+              AllOf(HasSubstr("UNIMPLEMENTED"), HasSubstr("expert_gating_func")));
+}
+
 TEST(ArchitectureGgufTest, MixturesThatAreNone) {
   EXPECT_THAT(Error([](GgufBuilder& b) { b.Uint32("llama.expert_count", 8); }),
               HasSubstr("'llama.expert_used_count' is missing"));

@@ -21,11 +21,12 @@ struct Case {
 
   bool dense() const { return feed_forward == SmallFeedForward::kDense; }
   std::string Name() const {
-    const std::string name = dense() ? "" : "Mixture";
+    const std::string name = dense() ? "" : feed_forward == SmallFeedForward::kMixture ? "Mixture" : "GptOss";
     switch (type) {
       case MatrixType::kF32: return name + "F32";
       case MatrixType::kQ4_0: return name + "Q4_0";
       case MatrixType::kQ8_0: return name + "Q8_0";
+      case MatrixType::kMxFp4: return name + "MXFP4";
     }
     return name;
   }
@@ -49,7 +50,9 @@ INSTANTIATE_TEST_SUITE_P(Models, BatchInvarianceTest,
                                            Case{SmallFeedForward::kDense, MatrixType::kQ4_0},
                                            Case{SmallFeedForward::kDense, MatrixType::kQ8_0},
                                            Case{SmallFeedForward::kMixture, MatrixType::kF32},
-                                           Case{SmallFeedForward::kMixture, MatrixType::kQ4_0}),
+                                           Case{SmallFeedForward::kMixture, MatrixType::kQ4_0},
+                                           Case{SmallFeedForward::kGptOss, MatrixType::kF32},
+                                           Case{SmallFeedForward::kGptOss, MatrixType::kMxFp4}),
                          [](const auto& info) { return info.param.Name(); });
 
 TEST_P(BatchInvarianceTest, PromptChunksOfAnySize) {
