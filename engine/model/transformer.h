@@ -12,24 +12,15 @@
 #include "engine/kernels/kernels.h"
 #include "engine/model/activation_observer.h"
 #include "engine/model/architecture.h"
+#include "engine/model/attention.h"
 #include "engine/model/feed_forward.h"
 #include "engine/model/precise_rows.h"
-#include "engine/model/rope.h"
 #include "engine/model/routing.h"
+#include "engine/model/sequence_step.h"
 #include "engine/parallel/thread_pool.h"
 #include "engine/tensor/aligned_vector.h"
 
 namespace conclave::engine {
-
-/// The new tokens of one sequence in one step. Its cache must have room for them; they take the positions
-/// that follow the cache's length.
-struct SequenceStep {
-  KvSequence* cache = nullptr;
-  std::span<const int32_t> tokens;
-  /// For how many of the last tokens logits are wanted: 0 in the middle of a prompt, 1 to sample, all to
-  /// score.
-  int64_t logits_rows = 0;
-};
 
 /// Everything of a decoder-only transformer but its feed-forward layers: embeddings, attention, norms and the
 /// output head, as `Architecture` describes them. Used by one thread at a time; the work of a step is shared
@@ -44,16 +35,7 @@ class Transformer {
 
   const Architecture& architecture() const { return architecture_; }
   int64_t weight_bytes() const { return weight_bytes_; }
-  /// The packed matrices, for measuring; they live as long as the transformer.
-  struct AttentionMatrices {
-    const PackedMatrix& query;
-    const PackedMatrix& key;
-    const PackedMatrix& value;
-    const PackedMatrix& output;
-  };
-  AttentionMatrices matrices(int64_t layer) const {
-    return {layers_[layer].query, layers_[layer].key, layers_[layer].value, layers_[layer].output};
-  }
+  const Attention& attention() const { return attention_; }
   const PackedMatrix& head() const { return output_; }
   /// How its keys and values are kept: in the format that is wanted, or, where none is, in no more than half
   /// precision where the weights have less than float32. Errors: as KvLayout::For.
@@ -63,7 +45,10 @@ class Transformer {
   }
 
   /// Who sees the inputs of every product from now on; nullptr: nobody.
-  void SetObserver(ActivationObserver* observer) { observer_ = observer; }
+  void SetObserver(ActivationObserver* observer) {
+    observer_ = observer;
+    attention_.SetObserver(observer);
+  }
 
   /// One step over any number of sequences. `logits` receives float32 [sum of logits_rows, vocabulary],
   /// sequences in order. On success every cache has advanced by its tokens; on an error none has, and the
@@ -74,19 +59,12 @@ class Transformer {
 
  private:
   struct Layer {
-    std::vector<float> attention_norm, feed_forward_norm;
-    PackedMatrix query, key, value, output;
-    std::vector<float> query_bias, key_bias, value_bias, output_bias;
-    std::vector<float> sinks;                 ///< [query_heads]; empty: none
-    std::vector<float> query_norm, key_norm;  ///< empty: none
-    PackedMatrix router;                      ///< [experts, hidden] float32, of mixtures
+    std::vector<float> feed_forward_norm;
+    PackedMatrix router;  ///< [experts, hidden] float32, of mixtures
     std::vector<float> router_bias;
-    PackedMatrix shared_scale;         ///< [1, hidden] float32, where the shared expert has a gate
-    bool attention_quantised = false;  ///< Some of query, key and value read 8-bit blocks.
+    PackedMatrix shared_scale;  ///< [1, hidden] float32, where the shared expert has a gate
     bool feed_forward_quantised = false;
   };
-  /// One unit of attention work: some rows of one sequence for one key-value head.
-  struct AttentionWork;
 
   explicit Transformer(const ModelDescription& description);
   Status LoadLayer(const ModelFile& file, const ModelDescription& description, const ExpertLayout& experts,
@@ -95,36 +73,23 @@ class Transformer {
   void Embed(std::span<const SequenceStep> steps, ThreadPool& pool);
   void EmbedToken(int32_t token, float* out) const;
   void Observe(ProductInput input, int64_t layer, const float* x, int64_t rows, int64_t columns);
-  void NormRows(const float* weight, bool quantise, bool precise, ThreadPool& pool);
-  void Project(const Layer& layer, ThreadPool& pool);
-  void RotateAndStore(int64_t index, std::span<const SequenceStep> steps, ThreadPool& pool);
-  void Attend(int64_t layer, std::span<const SequenceStep> steps, ThreadPool& pool);
-  void ProjectOutput(const Layer& layer, ThreadPool& pool);
-  void NormAndClip(const Layer& layer, int64_t row);
+  void NormRows(const Layer& layer, ThreadPool& pool);
   void Route(const Layer& layer, ThreadPool& pool);
   void Logits(std::span<const SequenceStep> steps, ThreadPool& pool, float* logits);
-  void StoreHead(int64_t layer, const KvSequence& cache, int64_t position, int64_t head, bool values,
-                 const float* x);
-
-  /// A token of the step and its place in its sequence.
-  struct Embedded {
-    int32_t token;
-    int64_t position;
-  };
 
   Architecture architecture_;
   std::optional<TensorView> embedding_;  ///< in the file; none when the head's rows are the embeddings
   std::vector<float> output_norm_;
   PackedMatrix output_;
+  Attention attention_;
   std::vector<Layer> layers_;
-  RopeTable rope_;
   int64_t weight_bytes_ = 0;
   ActivationObserver* observer_ = nullptr;
 
   // Buffers of the step that runs, kept for the next one. [tokens, ...]
   int64_t tokens_ = 0;
-  std::vector<Embedded> embedded_;
-  AlignedVector<float> residual_, normed_, query_, key_, value_, attended_, cos_sin_;
+  std::vector<int32_t> embedded_;
+  AlignedVector<float> residual_, normed_;
   QuantisedRows blocks_;
   PreciseRows precise_;
   AlignedVector<float> planes_;  ///< [2 * tokens, ...]: see PreciseRows

@@ -23,7 +23,7 @@ std::vector<float> FixedNumbers(int64_t count) {
 
 WeightStream::WeightStream(const LanguageModel& model, const Kernels& kernels) : kernels_(kernels) {
   for (int64_t layer = 0; layer < model.architecture().layers; ++layer) {
-    const auto attention = model.transformer().matrices(layer);
+    const auto attention = model.transformer().attention().matrices(layer);
     AddRegion({{&attention.query, 2}, {&attention.key, 2}, {&attention.value, 2}});
     AddRegion({{&attention.output, 1}});
     std::vector<Part> inner, down;
