@@ -27,17 +27,21 @@ bool Allows(int64_t head_dim, KvFormat format) {
 
 Result<KvLayout> KvLayout::For(const Architecture& architecture, std::optional<KvFormat> wanted,
                                KvFormat natural) {
-  const int64_t head_dim = architecture.head_dim;
-  if (wanted.has_value() && !Allows(head_dim, *wanted)) {
+  const int64_t head_dim = architecture.cached_key_dim();
+  const int64_t value_dim = architecture.cached_value_dim();
+  const auto allows = [&](KvFormat format) { return Allows(head_dim, format) && Allows(value_dim, format); };
+  if (wanted.has_value() && !allows(*wanted)) {
     return InvalidArgument(
         "keys and values in " + std::string(KvFormatName(*wanted)) +
         " need heads whose width is a multiple of " + std::to_string(NumbersOfAWord(*wanted)) + " up to " +
-        std::to_string(kMostPairedHeadDim) + "; this model's are " + std::to_string(head_dim) + " wide");
+        std::to_string(kMostPairedHeadDim) + "; this model's are " + std::to_string(head_dim) +
+        (value_dim == head_dim ? "" : " and " + std::to_string(value_dim)) + " wide");
   }
-  const KvFormat format = wanted.value_or(Allows(head_dim, natural) ? natural : KvFormat::kFloat32);
+  const KvFormat format = wanted.value_or(allows(natural) ? natural : KvFormat::kFloat32);
   return KvLayout{.layers = architecture.layers,
                   .kv_heads = architecture.kv_heads,
                   .head_dim = head_dim,
+                  .value_dim = value_dim,
                   .format = format};
 }
 

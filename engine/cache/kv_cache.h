@@ -21,7 +21,8 @@ inline constexpr int64_t kKvBlockTokens = 32;
 struct KvLayout {
   int64_t layers = 0;
   int64_t kv_heads = 0;
-  int64_t head_dim = 0;
+  int64_t head_dim = 0;          ///< numbers of a key
+  int64_t value_dim = head_dim;  ///< and of a value
   KvFormat format = KvFormat::kBrainPairs;
 
   /// In `wanted`, or, where that is none, in `natural` or the next wider format that the heads' width allows.
@@ -29,13 +30,15 @@ struct KvLayout {
   static Result<KvLayout> For(const Architecture& architecture, std::optional<KvFormat> wanted,
                               KvFormat natural);
 
+  int64_t width(bool values) const { return values ? value_dim : head_dim; }
   /// One block's keys (or values) of one key-value head in one layer, as AttentionTask reads them.
-  int64_t head_bytes() const { return KvHeadBytes(format, head_dim, kKvBlockTokens); }
+  int64_t head_bytes(bool values) const { return KvHeadBytes(format, width(values), kKvBlockTokens); }
+  int64_t layer_bytes() const { return kv_heads * (head_bytes(false) + head_bytes(true)); }
   /// A whole block: [layer][keys, values][kv_head].
-  int64_t block_bytes() const { return layers * 2 * kv_heads * head_bytes(); }
+  int64_t block_bytes() const { return layers * layer_bytes(); }
   /// From the start of a block to a layer's keys or values.
   int64_t Offset(int64_t layer, bool values) const {
-    return (layer * 2 + (values ? 1 : 0)) * kv_heads * head_bytes();
+    return layer * layer_bytes() + (values ? kv_heads * head_bytes(false) : 0);
   }
 };
 

@@ -22,6 +22,8 @@ struct RopeScaling {
   Kind kind = Kind::kNone;
   double factor = 1.0;
   int64_t original_context = 0;
+  double all_dims_weight =
+      0.0;  ///< "mscale_all_dim", which latent attention squares into its scale; 0: none.
   // YaRN (arXiv 2309.00071).
   double beta_fast = 32.0;
   double beta_slow = 1.0;
@@ -44,16 +46,39 @@ enum class FeedForwardKind : uint8_t { kSwiGlu, kClampedSwiGlu };
 /// or all heads of a token together.
 enum class QueryKeyNorm : uint8_t { kNone, kHead, kAll };
 
+/// Multi-head latent attention (arXiv 2405.04434, section 2.1): keys and values of all heads are products of
+/// one latent a token, which is what the cache keeps, beside a rotated key that all heads share. A head's
+/// query and key are `head_dim` wide, of which the last rope_dims numbers are rotated.
+struct LatentAttention {
+  int64_t kv_rank = 0;     ///< Width of the latent; 0: keys and values are projected from the layer's input.
+  int64_t query_rank = 0;  ///< Width of the queries' own latent; 0: they are projected from the input.
+  int64_t value_dim = 0;   ///< Width of a head's values.
+  double norm_epsilon = 1e-6;  ///< Of the latents' norms.
+};
+
+/// How a router turns a logit into a score: by a softmax over all experts, or each by its sigmoid
+/// (arXiv 2412.19437, section 2.1.2).
+enum class RouterScore : uint8_t { kSoftmax, kSigmoid };
+
+/// What a group of experts is ranked by: its best score, or the sum of its two best.
+enum class GroupRank : uint8_t { kBest, kBestTwo };
+
 /// Layers whose feed-forward part is a mixture of experts: of `experts` blocks a token uses those `per_token`
 /// that a router scores highest, their outputs weighted by the scores (arXiv 1701.06538), and the shared one
-/// where there is one (arXiv 2401.06066). Scores are a softmax over all experts.
+/// where there is one (arXiv 2401.06066).
 struct ExpertMixture {
   int64_t experts = 0;  ///< 0: every layer is dense.
   int64_t per_token = 0;
-  int64_t inner = 0;               ///< Width of one expert.
-  int64_t shared_inner = 0;        ///< Width of the shared expert; 0: there is none.
-  bool shared_gate = false;        ///< A learned gate's sigmoid scales the shared expert's output.
-  bool renormalise = false;        ///< The chosen scores are divided by their sum.
+  int64_t inner = 0;         ///< Width of one expert.
+  int64_t shared_inner = 0;  ///< Width of the shared expert; 0: there is none.
+  bool shared_gate = false;  ///< A learned gate's sigmoid scales the shared expert's output.
+  bool renormalise = false;  ///< The chosen scores are divided by their sum.
+  RouterScore score = RouterScore::kSoftmax;
+  bool choice_bias = false;  ///< Experts are chosen by their scores plus a bias, but weighted without it.
+  int64_t groups = 1;        ///< Equal groups of neighbours; experts are chosen from the best `groups_used`.
+  int64_t groups_used = 1;
+  GroupRank group_rank = GroupRank::kBest;
+  double weight_scale = 1.0;       ///< What the chosen experts' weights are multiplied by in the end.
   bool router_bias = false;        ///< The router's logits have biases.
   bool expert_bias = false;        ///< All projections of the experts that are routed to have biases.
   std::vector<bool> dense_layers;  ///< [layers]: which have one dense block instead; empty: none.
@@ -87,11 +112,17 @@ struct Architecture {
   bool attention_bias = false;    ///< Query, key and value projections have biases.
   bool attention_output_bias = false;
   bool attention_sinks = false;  ///< Each head's softmax has one more term, learned (AttentionTask::sinks).
+  LatentAttention latent;
   double attention_scale = 0.0;  ///< 0: 1 / sqrt(head_dim).
   QueryKeyNorm query_key_norm = QueryKeyNorm::kNone;
   double projection_clip =
       0.0;  ///< Queries, keys and values are clipped to +-this, after norms; 0: they are not.
 
+  bool latent_attention() const { return latent.kv_rank > 0; }
+  /// Numbers of a cached key and value of one head, and of a head's output. With a latent, `kv_heads` is 1.
+  int64_t cached_key_dim() const { return latent_attention() ? latent.kv_rank + rope_dims : head_dim; }
+  int64_t cached_value_dim() const { return latent_attention() ? latent.kv_rank : head_dim; }
+  int64_t output_dim() const { return latent_attention() ? latent.value_dim : head_dim; }
   /// How many last positions the layer attends to; 0: to all.
   int64_t window(int64_t layer) const {
     return !full_layers.empty() && full_layers[layer] ? 0 : sliding_window;
@@ -108,11 +139,17 @@ struct WeightNames {
   std::string attention_norm, query, key, value, attention_output, feed_forward_norm, gate, up, down;
   std::string query_norm, key_norm;
   std::string sinks;
+  /// Of latent attention: `query` is empty where queries have a latent, and so is `value`; `key` makes the
+  /// latent and the rotated key. What takes the latent to keys and values is one tensor [heads * (plain +
+  /// value), kv_rank], or two, [heads, kv_rank, plain] and [heads, value, kv_rank].
+  std::string latent_query, latent_query_norm, latent_query_up, latent_norm;
+  std::string latent_both, latent_key, latent_value;
   /// Of mixtures. An expert's names hold two "{}", for the layer and the expert; or one, where a tensor
   /// [experts, rows, columns] holds a matrix of all of them.
   std::string router, expert_gate, expert_up, expert_down;
   /// One tensor holds the gate and up projections of all experts (fused_experts.h); else empty.
   std::string fused_gate_up, fused_down;
+  std::string choice_bias;
   std::string shared_gate, shared_up, shared_down, shared_scale;
 
   /// `pattern` with its first "{}" replaced by the layer.
@@ -124,6 +161,9 @@ struct WeightNames {
 struct ModelDescription {
   Architecture architecture;
   WeightNames names;
+  /// What the names of tensors begin with that the forward pass does not need: those of layers that guess
+  /// further tokens.
+  std::vector<std::string> unused_prefixes;
 };
 
 /// Reads and validates the architecture that a file declares. Errors: INVALID_ARGUMENT (a key that is

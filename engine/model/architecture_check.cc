@@ -108,8 +108,10 @@ class TensorChecker {
   }
 
   /// Anything else in the file would change the model's answers if it were left out.
-  Status RefuseOthers() const {
+  Status RefuseOthers(const std::vector<std::string>& unused_prefixes) const {
     for (const TensorView& tensor : file_.tensors()) {
+      const auto begins = [&](const std::string& prefix) { return tensor.name.starts_with(prefix); };
+      if (std::ranges::any_of(unused_prefixes, begins)) continue;
       if (explained_.contains(tensor.name) || tensor.name.ends_with(".rotary_emb.inv_freq")) continue;
       return Unimplemented("tensor " + Quoted(tensor.name) +
                            " is no part of the architecture this engine knows");
@@ -180,6 +182,7 @@ Status CheckFeedForward(const ModelDescription& description, int64_t layer, Tens
   if (mixture.router_bias) {
     CONCLAVE_RETURN_IF_ERROR(require(WeightNames::BiasOf(names.router), {mixture.experts}));
   }
+  if (mixture.choice_bias) CONCLAVE_RETURN_IF_ERROR(require(names.choice_bias, {mixture.experts}));
   CONCLAVE_RETURN_IF_ERROR(CheckExpertTensors(a, names, layer, checker));
   if (mixture.shared_inner == 0) return Status::Ok();
   CONCLAVE_RETURN_IF_ERROR(require(names.shared_gate, {mixture.shared_inner, a.hidden}));
@@ -187,6 +190,28 @@ Status CheckFeedForward(const ModelDescription& description, int64_t layer, Tens
   CONCLAVE_RETURN_IF_ERROR(require(names.shared_down, {a.hidden, mixture.shared_inner}));
   if (!mixture.shared_gate) return Status::Ok();
   return checker.RequireRow(WeightNames::ForLayer(names.shared_scale, layer), a.hidden);
+}
+
+Status CheckLatent(const Architecture& a, const WeightNames& names, int64_t layer, TensorChecker& checker) {
+  const LatentAttention& latent = a.latent;
+  const int64_t plain = a.head_dim - a.rope_dims;
+  const auto require = [&](const std::string& pattern, Shape shape) {
+    return checker.Require(WeightNames::ForLayer(pattern, layer), shape);
+  };
+  if (latent.query_rank > 0) {
+    CONCLAVE_RETURN_IF_ERROR(require(names.latent_query, {latent.query_rank, a.hidden}));
+    CONCLAVE_RETURN_IF_ERROR(require(names.latent_query_norm, {latent.query_rank}));
+    CONCLAVE_RETURN_IF_ERROR(require(names.latent_query_up, {a.query_heads * a.head_dim, latent.query_rank}));
+  } else {
+    CONCLAVE_RETURN_IF_ERROR(require(names.query, {a.query_heads * a.head_dim, a.hidden}));
+  }
+  CONCLAVE_RETURN_IF_ERROR(require(names.key, {latent.kv_rank + a.rope_dims, a.hidden}));
+  CONCLAVE_RETURN_IF_ERROR(require(names.latent_norm, {latent.kv_rank}));
+  if (!names.latent_both.empty()) {
+    return require(names.latent_both, {a.query_heads * (plain + latent.value_dim), latent.kv_rank});
+  }
+  CONCLAVE_RETURN_IF_ERROR(require(names.latent_key, {a.query_heads, latent.kv_rank, plain}));
+  return require(names.latent_value, {a.query_heads, latent.value_dim, latent.kv_rank});
 }
 
 Status CheckLayer(const ModelDescription& description, int64_t layer, TensorChecker& checker) {
@@ -198,10 +223,14 @@ Status CheckLayer(const ModelDescription& description, int64_t layer, TensorChec
     return checker.Require(WeightNames::ForLayer(pattern, layer), shape);
   };
   CONCLAVE_RETURN_IF_ERROR(require(names.attention_norm, {a.hidden}));
-  CONCLAVE_RETURN_IF_ERROR(require(names.query, {query_width, a.hidden}));
-  CONCLAVE_RETURN_IF_ERROR(require(names.key, {kv_width, a.hidden}));
-  CONCLAVE_RETURN_IF_ERROR(require(names.value, {kv_width, a.hidden}));
-  CONCLAVE_RETURN_IF_ERROR(require(names.attention_output, {a.hidden, query_width}));
+  if (a.latent_attention()) {
+    CONCLAVE_RETURN_IF_ERROR(CheckLatent(a, names, layer, checker));
+  } else {
+    CONCLAVE_RETURN_IF_ERROR(require(names.query, {query_width, a.hidden}));
+    CONCLAVE_RETURN_IF_ERROR(require(names.key, {kv_width, a.hidden}));
+    CONCLAVE_RETURN_IF_ERROR(require(names.value, {kv_width, a.hidden}));
+  }
+  CONCLAVE_RETURN_IF_ERROR(require(names.attention_output, {a.hidden, a.query_heads * a.output_dim()}));
   CONCLAVE_RETURN_IF_ERROR(require(names.feed_forward_norm, {a.hidden}));
   CONCLAVE_RETURN_IF_ERROR(CheckFeedForward(description, layer, checker));
   if (a.attention_sinks) CONCLAVE_RETURN_IF_ERROR(require(names.sinks, {a.query_heads}));
@@ -219,6 +248,21 @@ Status CheckLayer(const ModelDescription& description, int64_t layer, TensorChec
   return require(WeightNames::BiasOf(names.value), {kv_width});
 }
 
+Status CheckGroups(const ExpertMixture& mixture) {
+  CONCLAVE_RETURN_IF_ERROR(CheckInt("the number of groups of experts", mixture.groups, 1, mixture.experts));
+  CONCLAVE_RETURN_IF_ERROR(
+      CheckInt("the number of groups a token uses", mixture.groups_used, 1, mixture.groups));
+  const int64_t size = mixture.experts / mixture.groups;
+  const bool two = mixture.groups == 1 || mixture.group_rank == GroupRank::kBest || size >= 2;
+  if (mixture.experts % mixture.groups == 0 && mixture.per_token <= mixture.groups_used * size && two) {
+    return Status::Ok();
+  }
+  return InvalidArgument(std::to_string(mixture.groups) + " groups, of which a token uses " +
+                         std::to_string(mixture.groups_used) + ", do not fit " +
+                         std::to_string(mixture.experts) + " experts, of which it uses " +
+                         std::to_string(mixture.per_token));
+}
+
 Status CheckMixture(const Architecture& a) {
   const ExpertMixture& mixture = a.mixture;
   CONCLAVE_RETURN_IF_ERROR(CheckInt("the number of experts", mixture.experts, 0, kMaxExperts));
@@ -226,6 +270,8 @@ Status CheckMixture(const Architecture& a) {
   CONCLAVE_RETURN_IF_ERROR(
       CheckInt("the number of experts a token uses", mixture.per_token, 1, mixture.experts));
   CONCLAVE_RETURN_IF_ERROR(CheckInt("the width of an expert", mixture.inner, 1, kMaxInner));
+  CONCLAVE_RETURN_IF_ERROR(CheckGroups(mixture));
+  CONCLAVE_RETURN_IF_ERROR(CheckDouble("the scale of the experts' weights", mixture.weight_scale, 1e-6, 1e6));
   return CheckInt("the width of the shared expert", mixture.shared_inner, mixture.shared_gate ? 1 : 0,
                   kMaxInner);
 }
@@ -250,6 +296,12 @@ Status CheckArchitecture(const Architecture& a) {
   CONCLAVE_RETURN_IF_ERROR(CheckInt("the context", a.context, 1, kMaxContext));
   CONCLAVE_RETURN_IF_ERROR(CheckInt("the sliding window", a.sliding_window, 0, kMaxContext));
   CONCLAVE_RETURN_IF_ERROR(CheckMixture(a));
+  if (a.latent_attention()) {
+    CONCLAVE_RETURN_IF_ERROR(CheckInt("the latent's width", a.latent.kv_rank, 1, kMaxHidden));
+    CONCLAVE_RETURN_IF_ERROR(CheckInt("the queries' latent's width", a.latent.query_rank, 0, kMaxHidden));
+    CONCLAVE_RETURN_IF_ERROR(CheckInt("the width of a head's values", a.latent.value_dim, 1, kMaxHeadDim));
+    CONCLAVE_RETURN_IF_ERROR(CheckInt("the number of rotated dimensions", a.rope_dims, 2, a.head_dim - 1));
+  }
   CONCLAVE_RETURN_IF_ERROR(CheckDouble("the alpha of SwiGLU", a.swiglu_alpha, 0.0, 1e3));
   CONCLAVE_RETURN_IF_ERROR(CheckDouble("the limit of SwiGLU", a.swiglu_limit, 1e-6, 1e9));
   CONCLAVE_RETURN_IF_ERROR(CheckDouble("the projections' clip", a.projection_clip, 0.0, 1e9));
@@ -276,7 +328,7 @@ Status CheckTensors(const ModelFile& file, const ModelDescription& description) 
   for (const char* name : {"rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"}) {
     checker.Allow(name);
   }
-  return checker.RefuseOthers();
+  return checker.RefuseOthers(description.unused_prefixes);
 }
 
 }  // namespace conclave::engine

@@ -3,6 +3,7 @@
 #include "engine/model/architecture_sources.h"
 #include "engine/model/config_families.h"
 #include "engine/model/config_fields.h"
+#include "engine/model/deepseek_config.h"
 #include "engine/model/rope.h"
 
 namespace conclave::engine {
@@ -85,6 +86,7 @@ Status ReadScaling(const Fields& config, const Fields& rope, Architecture& a) {
   CONCLAVE_ASSIGN_OR_RETURN(const std::string type, rope.String("rope_type", old_type));
   RopeScaling& s = a.rope_scaling;
   if (type == "default") return Status::Ok();
+  CONCLAVE_ASSIGN_OR_RETURN(s.all_dims_weight, rope.Double("mscale_all_dim", 0.0));
   if (type == "linear" || type == "dynamic") {
     s.kind = type == "linear" ? Kind::kLinear : Kind::kDynamicNtk;
     CONCLAVE_ASSIGN_OR_RETURN(s.factor, rope.Double("factor"));
@@ -144,6 +146,7 @@ Result<ModelDescription> DescribeConfig(const ModelFile& file) {
   CONCLAVE_RETURN_IF_ERROR(ReadRope(*family, config, a));
   a.rope_layout = RopeLayout::kHalves;
   CONCLAVE_RETURN_IF_ERROR(ReadFamilyFields(*family, config, a));
+  if (a.latent_attention()) CONCLAVE_RETURN_IF_ERROR(DescribeLatent(config, out));
   return out;
 }
 

@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <optional>
 
 #include "engine/files/quoted.h"
 #include "engine/model/architecture_sources.h"
+#include "engine/model/deepseek_config.h"
 #include "engine/model/gguf_families.h"
 #include "engine/model/limits.h"
 #include "engine/model/rope.h"
@@ -24,6 +26,9 @@ class Keys {
   Result<double> Double(const std::string& key, std::optional<double> otherwise = std::nullopt) const {
     return Get(key, metadata_.Double(Full(key)), otherwise, "a number");
   }
+  Result<bool> Bool(const std::string& key, bool otherwise) const {
+    return Get(key, metadata_.Bool(Full(key)), std::optional<bool>(otherwise), "true or false");
+  }
   Result<std::string> String(const std::string& key, const std::string& otherwise) const {
     const std::string* found = metadata_.String(Full(key));
     const auto value = found == nullptr ? std::nullopt : std::optional<std::string>(*found);
@@ -44,11 +49,15 @@ class Keys {
   const GgufFamily& family_;
 };
 
-Status RefuseUnknownFeatures(const Keys& keys) {
+Status RefuseUnknownFeatures(const GgufFamily& family, const Keys& keys) {
   for (const char* key : {"logit_scale", "residual_scale", "embedding_scale", "attention.clamp_kqv",
                           "attention.causal", "attn_logit_softcapping", "final_logit_softcapping",
-                          "expert_group_count", "expert_gating_func", "expert_shared_count",
-                          "leading_dense_block_count", "moe_every_n_layers", "interleave_moe_layer_step"}) {
+                          "moe_every_n_layers", "interleave_moe_layer_step"}) {
+    if (keys.Has(key)) return Unimplemented("metadata key '" + keys.Full(key) + "'");
+  }
+  if (family.deepseek) return Status::Ok();
+  for (const char* key :
+       {"expert_group_count", "expert_gating_func", "expert_shared_count", "leading_dense_block_count"}) {
     if (keys.Has(key)) return Unimplemented("metadata key '" + keys.Full(key) + "'");
   }
   CONCLAVE_ASSIGN_OR_RETURN(const double scale, keys.Double("expert_weights_scale", 1.0));
@@ -95,6 +104,31 @@ Status ReadHeads(const Keys& keys, Architecture& a) {
                          std::to_string(value_dim) + " numbers beside keys of " + std::to_string(a.head_dim));
   }
   CONCLAVE_ASSIGN_OR_RETURN(a.rope_dims, keys.Int("rope.dimension_count", a.head_dim));
+  return Status::Ok();
+}
+
+/// Files of before April 2025 give the widths of a head's keys and values as key_length and value_length, and
+/// have both projections from the latent in one tensor; later ones give there those of the latent.
+Status ReadLatent(const ModelFile& file, const Keys& keys, ModelDescription& description) {
+  Architecture& a = description.architecture;
+  const std::string suffix = keys.Has("attention.key_length_mla") ? "_mla" : "";
+  CONCLAVE_ASSIGN_OR_RETURN(a.query_heads, keys.Int("attention.head_count"));
+  a.kv_heads = 1;
+  CONCLAVE_ASSIGN_OR_RETURN(a.latent.kv_rank, keys.Int("attention.kv_lora_rank"));
+  if (a.latent.kv_rank < 1) {
+    return InvalidArgument("metadata key " + Quoted(keys.Full("attention.kv_lora_rank")) + " is below 1");
+  }
+  CONCLAVE_ASSIGN_OR_RETURN(a.latent.query_rank, keys.Int("attention.q_lora_rank", 0));
+  CONCLAVE_ASSIGN_OR_RETURN(a.head_dim, keys.Int("attention.key_length" + suffix));
+  CONCLAVE_ASSIGN_OR_RETURN(a.latent.value_dim, keys.Int("attention.value_length" + suffix));
+  CONCLAVE_ASSIGN_OR_RETURN(a.rope_dims, keys.Int("rope.dimension_count"));
+  a.latent.norm_epsilon = a.norm_epsilon;
+  WeightNames& names = description.names;
+  if (a.latent.query_rank > 0) names.query.clear();
+  if (file.Find("blk.0.attn_k_b.weight") == nullptr) return Status::Ok();
+  names.latent_both.clear();
+  names.latent_key = "blk.{}.attn_k_b.weight";
+  names.latent_value = "blk.{}.attn_v_b.weight";
   return Status::Ok();
 }
 
@@ -194,6 +228,54 @@ Status ReadRopeScaling(const ModelFile& file, const Keys& keys, Architecture& a)
   return ApplyFrequencyTensor(file, a);
 }
 
+/// A file without a gating function is of the time when there was only the softmax.
+Status ReadDeepseekRouting(const ModelFile& file, const Keys& keys, Architecture& a) {
+  constexpr int64_t kSoftmax = 1, kSigmoid = 2;
+  ExpertMixture& mixture = a.mixture;
+  CONCLAVE_ASSIGN_OR_RETURN(const int64_t gating, keys.Int("expert_gating_func", kSoftmax));
+  if (gating != kSoftmax && gating != kSigmoid) {
+    return Unimplemented("metadata key '" + keys.Full("expert_gating_func") + "': " + std::to_string(gating));
+  }
+  mixture.score = gating == kSigmoid ? RouterScore::kSigmoid : RouterScore::kSoftmax;
+  mixture.group_rank = gating == kSigmoid ? GroupRank::kBestTwo : GroupRank::kBest;
+  CONCLAVE_ASSIGN_OR_RETURN(mixture.weight_scale, keys.Double("expert_weights_scale", 1.0));
+  if (mixture.weight_scale == 0.0) mixture.weight_scale = 1.0;  // So llama.cpp reads it.
+  CONCLAVE_ASSIGN_OR_RETURN(mixture.renormalise, keys.Bool("expert_weights_norm", false));
+  CONCLAVE_ASSIGN_OR_RETURN(mixture.groups, keys.Int("expert_group_count", 1));
+  CONCLAVE_ASSIGN_OR_RETURN(mixture.groups_used, keys.Int("expert_group_used_count", mixture.groups));
+  const int64_t mixed = mixture.dense_layers.empty()
+                            ? 0
+                            : std::ranges::find(mixture.dense_layers, false) - mixture.dense_layers.begin();
+  mixture.choice_bias = file.Find("blk." + std::to_string(mixed) + ".exp_probs_b.bias") != nullptr;
+  return Status::Ok();
+}
+
+Status ReadDeepseek(const ModelFile& file, const Keys& keys, Architecture& a) {
+  RopeScaling& s = a.rope_scaling;
+  if (s.kind == RopeScaling::Kind::kYarn) {
+    // The file has a tenth of it. Both of YaRN's weights are the same in this family's models, so that where
+    // one is given, cosines and sines are not scaled.
+    CONCLAVE_ASSIGN_OR_RETURN(const double tenth, keys.Double("rope.scaling.yarn_log_multiplier", 0.0));
+    CONCLAVE_ASSIGN_OR_RETURN(const double factor, keys.Double("rope.scaling.attn_factor", 1.0));
+    if (factor != 1.0) return Unimplemented("metadata key '" + keys.Full("rope.scaling.attn_factor") + "'");
+    s.all_dims_weight = tenth * 10.0;
+    s.attention_factor = tenth == 0.0 ? YarnAttentionFactor(s.factor, 1.0) : 1.0;
+  }
+  if (a.attention_scale == 0.0 && a.head_dim > 0) a.attention_scale = LatentAttentionScale(a);
+  CONCLAVE_ASSIGN_OR_RETURN(const int64_t guessing, keys.Int("nextn_predict_layers", 0));
+  if (guessing != 0) return Unimplemented("metadata key '" + keys.Full("nextn_predict_layers") + "'");
+  if (a.mixture.experts == 0) return Status::Ok();
+  CONCLAVE_ASSIGN_OR_RETURN(const int64_t shared, keys.Int("expert_shared_count", 0));
+  if (shared < 0 || shared > kMaxExperts || a.mixture.inner < 0 || a.mixture.inner > kMaxInner) {
+    return InvalidArgument("metadata key " + Quoted(keys.Full("expert_shared_count")) + " is " +
+                           std::to_string(shared));
+  }
+  a.mixture.shared_inner = shared * a.mixture.inner;
+  CONCLAVE_ASSIGN_OR_RETURN(const int64_t dense, keys.Int("leading_dense_block_count", 0));
+  SetDenseLayers(dense, a);
+  return a.mixture.experts == 0 ? Status::Ok() : ReadDeepseekRouting(file, keys, a);
+}
+
 Status ReadGptOss(const ModelFile& file, const Keys& keys, Architecture& a) {
   ApplyGptOss(a);
   if (a.sliding_window < 1) {
@@ -220,7 +302,7 @@ Result<ModelDescription> DescribeGguf(const ModelFile& file) {
     return Unimplemented("metadata key 'general.architecture': the family " + Quoted(*name));
   }
   const Keys keys(file.metadata(), *family);
-  CONCLAVE_RETURN_IF_ERROR(RefuseUnknownFeatures(keys));
+  CONCLAVE_RETURN_IF_ERROR(RefuseUnknownFeatures(*family, keys));
 
   ModelDescription out{.architecture = {}, .names = GgufWeightNames(*family)};
   Architecture& a = out.architecture;
@@ -233,13 +315,14 @@ Result<ModelDescription> DescribeGguf(const ModelFile& file) {
   CONCLAVE_ASSIGN_OR_RETURN(a.rope_theta, keys.Double("rope.freq_base", 10000.0));
   CONCLAVE_ASSIGN_OR_RETURN(a.sliding_window, keys.Int("attention.sliding_window", 0));
   CONCLAVE_ASSIGN_OR_RETURN(a.attention_scale, keys.Double("attention.scale", 0.0));
-  CONCLAVE_RETURN_IF_ERROR(ReadHeads(keys, a));
+  CONCLAVE_RETURN_IF_ERROR(family->deepseek ? ReadLatent(file, keys, out) : ReadHeads(keys, a));
   CONCLAVE_RETURN_IF_ERROR(ReadVocabulary(file, keys, out.names, a));
   CONCLAVE_RETURN_IF_ERROR(ReadRopeScaling(file, keys, a));
   CONCLAVE_RETURN_IF_ERROR(ReadMixture(file, *family, keys, out));
   a.rope_layout = family->rope_layout;
   a.query_key_norm = family->query_key_norm;
   a.rope_scaling.truncate_range = family->truncate_yarn;
+  if (family->deepseek) CONCLAVE_RETURN_IF_ERROR(ReadDeepseek(file, keys, a));
   if (family->gpt_oss) CONCLAVE_RETURN_IF_ERROR(ReadGptOss(file, keys, a));
   a.tied_embeddings = file.Find(out.names.output) == nullptr && file.WhyUnusable(out.names.output) == nullptr;
   a.attention_bias = file.Find("blk.0.attn_q.bias") != nullptr;

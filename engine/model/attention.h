@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "engine/kernels/kernels.h"
 #include "engine/model/activation_observer.h"
 #include "engine/model/architecture.h"
+#include "engine/model/latent_projections.h"
 #include "engine/model/precise_rows.h"
 #include "engine/model/rope.h"
 #include "engine/model/sequence_step.h"
@@ -32,14 +34,11 @@ class Attention {
   int64_t weight_bytes() const;
   /// The packed matrices, for measuring; they live as long as this.
   struct Matrices {
-    const PackedMatrix& query;
-    const PackedMatrix& key;
-    const PackedMatrix& value;
+    std::vector<const PackedMatrix*> inputs;  ///< which read the layer's input
+    std::vector<const PackedMatrix*> latent;  ///< LatentProjections'
     const PackedMatrix& output;
   };
-  Matrices matrices(int64_t layer) const {
-    return {layers_[layer].query, layers_[layer].key, layers_[layer].value, layers_[layer].output};
-  }
+  Matrices matrices(int64_t layer) const;
 
   /// Who sees the inputs of every product from now on; nullptr: nobody.
   void SetObserver(ActivationObserver* observer) { observer_ = observer; }
@@ -52,13 +51,15 @@ class Attention {
  private:
   struct Layer {
     std::vector<float> norm;
-    PackedMatrix query, key, value, output;
+    PackedMatrix query, key, value,
+        output;  ///< with a latent: to the queries or their latent, to the latent, none
+    std::optional<LatentProjections> latent;
     std::vector<float> query_bias, key_bias, value_bias, output_bias;
     std::vector<float> query_norm, key_norm;  ///< empty: none
     std::vector<float> sinks;                 ///< [query_heads]; empty: none
     bool quantised = false;                   ///< Some of query, key and value read 8-bit blocks.
   };
-  /// One unit of work: some rows of one sequence for one key-value head.
+  /// One unit of work: some rows of one sequence for some heads that share a key-value head.
   struct Work;
 
   Status LoadBiases(const ModelFile& file, const WeightNames& names, int64_t index);
@@ -66,8 +67,11 @@ class Attention {
   void Observe(ProductInput input, int64_t layer, const float* x, int64_t columns);
   void Norm(const Layer& layer, const float* residual, ThreadPool& pool);
   void Project(const Layer& layer, ThreadPool& pool);
+  void ProjectQueryLatent(const Layer& layer, ThreadPool& pool);
+  void NormLatent(const Layer& layer, int64_t row);
   void NormAndClip(const Layer& layer, int64_t row);
   void RotateAndStore(int64_t index, ThreadPool& pool);
+  void Rotate(int64_t row);
   void StoreHead(int64_t layer, const KvSequence& cache, int64_t position, int64_t head, bool values,
                  const float* x);
   std::vector<Work> Share() const;
@@ -85,6 +89,8 @@ class Attention {
   std::span<const SequenceStep> steps_;
   int64_t tokens_ = 0;
   AlignedVector<float> normed_, query_, key_, value_, attended_, cos_sin_;
+  /// With a latent: the queries' latents, the queries in the latent space and their sums of latents.
+  AlignedVector<float> query_latent_, latent_query_, latent_sum_;
   QuantisedRows blocks_;
   PreciseRows precise_;
   AlignedVector<float> planes_;  ///< [2 * tokens, ...]: see PreciseRows

@@ -5,6 +5,7 @@
 
 #include "engine/files/quoted.h"
 #include "engine/model/architecture_sources.h"
+#include "engine/model/deepseek_config.h"
 #include "engine/model/limits.h"
 
 namespace conclave::engine {
@@ -56,6 +57,12 @@ constexpr std::array kFamilies = {
                  .has_window = true,
                  .mixture = Mixture::kGptOss,
                  .quantisation = "mxfp4"},
+    ConfigFamily{
+        .model_type = "deepseek_v2", .class_name = "DeepseekV2ForCausalLM", .mixture = Mixture::kDeepseek2},
+    ConfigFamily{.model_type = "deepseek_v3",
+                 .class_name = "DeepseekV3ForCausalLM",
+                 .context = 4096,
+                 .mixture = Mixture::kDeepseek3},
 };
 
 /// What tensors are quantised is said by their names; only the method matters here.
@@ -222,6 +229,9 @@ WeightNames ConfigWeightNames(const ConfigFamily& family) {
   names.shared_up = layer + "mlp.shared_expert.up_proj.weight";
   names.shared_down = layer + "mlp.shared_expert.down_proj.weight";
   names.shared_scale = layer + "mlp.shared_expert_gate.weight";
+  if (family.mixture == Mixture::kDeepseek2 || family.mixture == Mixture::kDeepseek3) {
+    NameDeepseek(layer, names);
+  }
   return names;
 }
 
@@ -243,6 +253,8 @@ Status ReadFamilyFields(const ConfigFamily& family, const Fields& config, Archit
     CONCLAVE_ASSIGN_OR_RETURN(a.sliding_window, config.Int("sliding_window", otherwise));
   }
   if (family.mixture == Mixture::kGptOss) CONCLAVE_RETURN_IF_ERROR(ReadGptOss(config, a));
+  if (family.mixture == Mixture::kDeepseek2) return ReadDeepseek2(config, a);
+  if (family.mixture == Mixture::kDeepseek3) return ReadDeepseek3(config, a);
   return family.mixture == Mixture::kNone ? Status::Ok() : ReadMixture(family, config, a);
 }
 

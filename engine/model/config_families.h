@@ -28,7 +28,9 @@ struct ConfigFamily {
     kQwen,
     kQwenShared,
     kOlmo,
-    kGptOss
+    kGptOss,
+    kDeepseek2,
+    kDeepseek3
   } mixture = Mixture::kNone;
   /// The `quant_method` that the family's weights may have; nullptr: none.
   const char* quantisation = nullptr;

@@ -32,8 +32,9 @@ Status CheckSayable(const Architecture& a, const GgufFamily& family) {
   const std::string file = "a GGUF file of the family " + Quoted(std::string(family.name)) + " cannot say ";
   const ExpertMixture& mixture = a.mixture;
   if (a.projection_clip > 0.0) return Unimplemented(file + "that projections are clipped ('clip_qkv')");
-  if (family.gpt_oss) {
-    return Unimplemented("folders of 'gpt_oss' are not written as GGUF files: use a GGUF file of the model");
+  if (family.gpt_oss || family.deepseek) {
+    return Unimplemented("folders of " + Quoted(a.family) +
+                         " are not written as GGUF files: use a GGUF file of the model");
   }
   if (!mixture.dense_layers.empty()) return Unimplemented(file + "which layers are dense");
   if (mixture.experts > 0 && mixture.renormalise != family.renormalise) {

@@ -16,6 +16,11 @@ constexpr std::array kFamilies = {
                .model_types = {"qwen3_moe"},
                .query_key_norm = QueryKeyNorm::kHead,
                .renormalise = true},
+    GgufFamily{.name = "deepseek2",
+               .model_types = {"deepseek_v2", "deepseek_v3"},
+               .rope_layout = RopeLayout::kInterleaved,
+               .always_mixture = false,
+               .deepseek = true},
     GgufFamily{.name = "gpt-oss",
                .model_types = {"gpt_oss"},
                .renormalise = true,
@@ -56,6 +61,16 @@ WeightNames GgufWeightNames(const GgufFamily& family) {
   names.gate = "blk.{}.ffn_gate.weight";
   names.up = "blk.{}.ffn_up.weight";
   names.down = "blk.{}.ffn_down.weight";
+  if (family.deepseek) {
+    names.key = "blk.{}.attn_kv_a_mqa.weight";
+    names.value.clear();
+    names.latent_query = "blk.{}.attn_q_a.weight";
+    names.latent_query_norm = "blk.{}.attn_q_a_norm.weight";
+    names.latent_query_up = "blk.{}.attn_q_b.weight";
+    names.latent_norm = "blk.{}.attn_kv_a_norm.weight";
+    names.latent_both = "blk.{}.attn_kv_b.weight";
+    names.choice_bias = "blk.{}.exp_probs_b.bias";
+  }
   names.router = "blk.{}.ffn_gate_inp.weight";
   names.expert_gate = "blk.{}.ffn_gate_exps.weight";
   names.expert_up = "blk.{}.ffn_up_exps.weight";

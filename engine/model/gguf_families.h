@@ -16,6 +16,7 @@ struct GgufFamily {
   bool always_mixture = true;  ///< else where a file gives a number of experts
   bool renormalise = false;
   bool shared_expert = false;  ///< behind a gate
+  bool deepseek = false;       ///< latent attention, and routing by the file's keys
   bool gpt_oss = false;        ///< ApplyGptOss; every second layer has the window, from the first on
   /// Files cannot say whether YaRN's range is widened to whole pairs; the family's models were trained so.
   bool truncate_yarn = true;

@@ -59,6 +59,10 @@ Status Transformer::LoadLayer(const ModelFile& file, const ModelDescription& des
     CONCLAVE_ASSIGN_OR_RETURN(layer.router_bias,
                               LoadVector(file, WeightNames::BiasOf(name(names.router)), a.mixture.experts));
   }
+  if (a.mixture.choice_bias) {
+    CONCLAVE_ASSIGN_OR_RETURN(layer.choice_bias,
+                              LoadVector(file, name(names.choice_bias), a.mixture.experts));
+  }
   if (!a.mixture.shared_gate) return Status::Ok();
   CONCLAVE_ASSIGN_OR_RETURN(layer.shared_scale, LoadFloats(file, name(names.shared_scale), a.hidden));
   return Status::Ok();
@@ -165,7 +169,8 @@ void Transformer::Route(const Layer& layer, ThreadPool& pool) {
       kernels.add(router_logits_.data() + token * mixture.experts, layer.router_bias.data(), mixture.experts);
     }
     if (mixture.shared_gate) multiply(layer.shared_scale, shared_logits_.data());
-    ChooseExperts(mixture, begin, end, router_logits_.data(), shared_logits_.data(), routing_);
+    ChooseExperts(mixture, begin, end, router_logits_.data(), shared_logits_.data(), routing_,
+                  layer.choice_bias.empty() ? nullptr : layer.choice_bias.data());
   });
 }
 

@@ -60,9 +60,9 @@ class Transformer {
  private:
   struct Layer {
     std::vector<float> feed_forward_norm;
-    PackedMatrix router;  ///< [experts, hidden] float32, of mixtures
-    std::vector<float> router_bias;
-    PackedMatrix shared_scale;  ///< [1, hidden] float32, where the shared expert has a gate
+    PackedMatrix router;                          ///< [experts, hidden] float32, of mixtures
+    std::vector<float> router_bias, choice_bias;  ///< empty: none
+    PackedMatrix shared_scale;                    ///< [1, hidden] float32, where the shared expert has a gate
     bool feed_forward_quantised = false;
   };
 

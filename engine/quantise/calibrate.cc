@@ -28,7 +28,7 @@ Result<Importance> ImportanceOf(StatisticsGatherer& gatherer, const LanguageMode
   };
   // Of a mixture's experts it is known what their layer reads, not which tokens each of them sees.
   const Product products[] = {
-      {ProductInput::kAttention, {&names.query, &names.key, &names.value}},
+      {ProductInput::kAttention, {&names.query, &names.key, &names.value, &names.latent_query}},
       {ProductInput::kAttentionOutput, {&names.attention_output}},
       {ProductInput::kFeedForward,
        {&names.gate, &names.up, &names.shared_gate, &names.shared_up, &names.expert_gate, &names.expert_up}},
@@ -57,7 +57,8 @@ constexpr ColumnGrouping kGroupings[] = {
 
 uint64_t BytesOf(const Architecture& a, ColumnGrouping grouping) {
   const uint64_t hidden = grouping.Bytes(a.hidden);
-  const uint64_t layer = 2 * hidden + grouping.Bytes(a.query_heads * a.head_dim) + grouping.Bytes(a.inner);
+  const uint64_t layer =
+      2 * hidden + grouping.Bytes(a.query_heads * a.output_dim()) + grouping.Bytes(a.inner);
   return static_cast<uint64_t>(a.layers) * layer + hidden;
 }
 

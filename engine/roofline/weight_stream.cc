@@ -24,7 +24,11 @@ std::vector<float> FixedNumbers(int64_t count) {
 WeightStream::WeightStream(const LanguageModel& model, const Kernels& kernels) : kernels_(kernels) {
   for (int64_t layer = 0; layer < model.architecture().layers; ++layer) {
     const auto attention = model.transformer().attention().matrices(layer);
-    AddRegion({{&attention.query, 2}, {&attention.key, 2}, {&attention.value, 2}});
+    std::vector<Part> inputs, latent;
+    for (const PackedMatrix* matrix : attention.inputs) inputs.push_back({matrix, 2});
+    for (const PackedMatrix* matrix : attention.latent) latent.push_back({matrix, 2});
+    AddRegion(std::move(inputs));
+    if (!latent.empty()) AddRegion(std::move(latent));
     AddRegion({{&attention.output, 1}});
     std::vector<Part> inner, down;
     const FeedForwardShard& experts = model.feed_forward();

@@ -23,7 +23,7 @@ void Append(std::string& text, std::string_view part) {
 KvBlockKeys::KvBlockKeys(const engine::KvLayout& layout, std::string_view kernels) {
   Append(origin_, "conclave keys and values");
   for (const int64_t number : {kFormat, engine::kKvBlockTokens, layout.layers, layout.kv_heads,
-                               layout.head_dim, static_cast<int64_t>(layout.format)}) {
+                               layout.head_dim, layout.value_dim, static_cast<int64_t>(layout.format)}) {
     Append(origin_, std::to_string(number));
   }
   Append(origin_, kernels);

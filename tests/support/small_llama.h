@@ -6,19 +6,22 @@
 #include <vector>
 
 #include "tests/support/gguf_builder.h"
+#include "tests/support/small_deepseek.h"
 #include "tests/support/small_gpt_oss.h"
 #include "tests/support/small_weights.h"
 
 namespace conclave::testing {
 
-/// What the layers of a small model have as their feed-forward parts; the last one is SmallGptOss.
-enum class SmallFeedForward { kDense, kMixture, kGptOss };
+/// What the layers of a small model have as their feed-forward parts; the last two are SmallGptOss
+/// and SmallDeepseek.
+enum class SmallFeedForward { kDense, kMixture, kGptOss, kDeepseek };
 
-/// SmallLlama, SmallMixture or SmallGptOss.
+/// SmallLlama, SmallMixture, SmallGptOss or SmallDeepseek.
 inline GgufBuilder SmallModel(SmallFeedForward feed_forward, MatrixType type, uint32_t context) {
   using S = SmallLlamaSizes;
   using M = SmallMixtureSizes;
   if (feed_forward == SmallFeedForward::kGptOss) return SmallGptOss(type, context);
+  if (feed_forward == SmallFeedForward::kDeepseek) return SmallDeepseek(type, context);
   const bool mixture = feed_forward == SmallFeedForward::kMixture;
   const std::string family = mixture ? "qwen2moe" : "llama";
   std::mt19937 random(20240229);

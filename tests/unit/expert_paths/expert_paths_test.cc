@@ -183,6 +183,13 @@ INSTANTIATE_TEST_SUITE_P(
                       Placement{"ThreeShards", {{6, 0}, {5, 1, 3}, {4, 2}}, SmallFeedForward::kGptOss}),
     [](const auto& info) { return info.param.name; });
 
+/// A dense layer of four slices, then one of six experts and a shared one; latent attention in the decoder.
+INSTANTIATE_TEST_SUITE_P(
+    DeepseekPlacements, ExpertPathsTest,
+    ::testing::Values(Placement{"OneShard", {{0, 1, 2, 3, 4, 5, 6}}, SmallFeedForward::kDeepseek},
+                      Placement{"ThreeShards", {{6, 0}, {5, 1, 3}, {4, 2}}, SmallFeedForward::kDeepseek}),
+    [](const auto& info) { return info.param.name; });
+
 TEST_P(ExpertPathsTest, TokensAreThoseOfOneProcess) {
   const auto model = conclave::testing::SmallModel(GetParam().feed_forward, MatrixType::kQ8_0, 256).Bytes();
   Installation here(InOneProcess(), model);

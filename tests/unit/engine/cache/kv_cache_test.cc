@@ -25,11 +25,16 @@ TEST(KvLayoutTest, PartsOfABlockFollowEachOtherWithoutGapOrOverlap) {
     for (int64_t layer = 0; layer < layout.layers; ++layer) {
       for (const bool values : {false, true}) {
         EXPECT_EQ(layout.Offset(layer, values), expected);
-        expected += layout.kv_heads * layout.head_bytes();
+        expected += layout.kv_heads * layout.head_bytes(values);
       }
     }
     EXPECT_EQ(layout.block_bytes(), expected);
     EXPECT_EQ(layout.block_bytes(), 3 * 2 * 2 * 32 * token_bytes);
+    layout.value_dim = 8;
+    EXPECT_EQ(layout.Offset(1, true) - layout.Offset(1, false), 2 * 32 * token_bytes);
+    EXPECT_EQ(layout.Offset(2, false) - layout.Offset(1, true), 2 * layout.head_bytes(true));
+    EXPECT_LT(layout.head_bytes(true), layout.head_bytes(false));
+    EXPECT_EQ(layout.block_bytes(), 3 * 2 * (layout.head_bytes(true) + layout.head_bytes(false)));
   }
 }
 
@@ -37,6 +42,26 @@ Result<KvLayout> LayoutFor(int64_t head_dim, std::optional<KvFormat> wanted, KvF
   Architecture architecture;
   architecture.head_dim = head_dim;
   return KvLayout::For(architecture, wanted, natural);
+}
+
+/// Not a key and a value for each head, but the latent as both, and one rotated key.
+TEST(KvLayoutTest, LatentAttentionKeepsLatents) {
+  Architecture architecture;
+  architecture.layers = 3;
+  architecture.query_heads = 128;
+  architecture.kv_heads = 1;
+  architecture.head_dim = 192;
+  architecture.rope_dims = 64;
+  architecture.latent = {.kv_rank = 512, .query_rank = 0, .value_dim = 128};
+  const KvLayout layout = *KvLayout::For(architecture, std::nullopt, KvFormat::kBrainPairs);
+  EXPECT_EQ(layout.head_dim, 576);
+  EXPECT_EQ(layout.value_dim, 512);
+  EXPECT_EQ(layout.format, KvFormat::kFloat32);
+  EXPECT_EQ(layout.block_bytes() / kKvBlockTokens, 3 * (576 + 512) * 4);
+  const Status status = KvLayout::For(architecture, KvFormat::kInt8, KvFormat::kBrainPairs).status();
+  EXPECT_NE(status.message().find("576 and 512"), std::string::npos) << status.message();
+  architecture.latent.kv_rank = 128;
+  EXPECT_EQ(KvLayout::For(architecture, KvFormat::kInt8, KvFormat::kBrainPairs)->format, KvFormat::kInt8);
 }
 
 TEST(KvLayoutTest, TakesFloat32WhereNobodyWantsAFormatAndHeadsDoNotFit) {

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
@@ -369,6 +370,145 @@ TEST(ArchitectureConfigTest, GptOssConfigsThatAreNone) {
                 HasSubstr("'model.layers.0." + name + "' is missing"));
   }
   EXPECT_THAT(error({{"intermediate_size", 32}}), HasSubstr("has the shape"));
+}
+
+json DeepseekConfig(const std::string& family) {
+  json config = TinyConfig();
+  config.update(
+      {{"model_type", family},
+       {"architectures", {family == "deepseek_v2" ? "DeepseekV2ForCausalLM" : "DeepseekV3ForCausalLM"}},
+       {"num_hidden_layers", 2},
+       {"num_key_value_heads", 2},
+       {"q_lora_rank", 24},
+       {"kv_lora_rank", 16},
+       {"qk_nope_head_dim", 12},
+       {"qk_rope_head_dim", 4},
+       {"v_head_dim", 10},
+       {"n_routed_experts", 4},
+       {"n_shared_experts", 2},
+       {"num_experts_per_tok", 2},
+       {"moe_intermediate_size", 8},
+       {"first_k_dense_replace", 1},
+       {"n_group", 2},
+       {"topk_group", 1}});
+  return config;
+}
+
+/// `changes`: null removes a field.
+Result<ModelDescription> DescribeDeepseek(const std::string& family, const json& changes,
+                                          const std::string& left_out = "none") {
+  json config = DeepseekConfig(family);
+  config.merge_patch(changes);
+  std::vector<std::pair<std::string, std::vector<int64_t>>> tensors = {{"model.embed_tokens.weight", {8, 32}},
+                                                                       {"model.norm.weight", {32}}};
+  for (const std::string number : {"0", "1"}) {
+    const std::string layer = "model.layers." + number + ".";
+    const std::string attention = layer + "self_attn.";
+    tensors.insert(tensors.end(), {{layer + "input_layernorm.weight", {32}},
+                                   {layer + "post_attention_layernorm.weight", {32}},
+                                   {attention + "q_a_proj.weight", {24, 32}},
+                                   {attention + "q_a_layernorm.weight", {24}},
+                                   {attention + "q_b_proj.weight", {32, 24}},
+                                   {attention + "kv_a_proj_with_mqa.weight", {20, 32}},
+                                   {attention + "kv_a_layernorm.weight", {16}},
+                                   {attention + "kv_b_proj.weight", {44, 16}},
+                                   {attention + "o_proj.weight", {32, 20}}});
+  }
+  const auto add_block = [&](const std::string& prefix, int64_t inner) {
+    tensors.push_back({prefix + "gate_proj.weight", {inner, 32}});
+    tensors.push_back({prefix + "up_proj.weight", {inner, 32}});
+    tensors.push_back({prefix + "down_proj.weight", {32, inner}});
+  };
+  const std::string mlp = "model.layers.1.mlp.";
+  add_block("model.layers.0.mlp.", 64);
+  add_block(mlp + "shared_experts.", 16);
+  for (int expert = 0; expert < 4; ++expert) add_block(mlp + "experts." + std::to_string(expert) + ".", 8);
+  tensors.push_back({mlp + "gate.weight", {4, 32}});
+  if (family == "deepseek_v3") tensors.push_back({mlp + "gate.e_score_correction_bias", {4}});
+  tensors.push_back({"model.layers.2.eh_proj.weight", {32, 64}});
+  std::erase_if(tensors, [&](const auto& tensor) { return tensor.first.ends_with(left_out); });
+  const testing::TemporaryFolder folder;
+  folder.Write("config.json", config.dump());
+  folder.Write("model.safetensors", testing::SafetensorsOfZeros(tensors));
+  const auto file = OpenModelFile(folder.path());
+  if (!file.ok()) return file.status();
+  return DescribeModel(**file);
+}
+
+/// Of V2, whose files hold no layer that guesses further tokens.
+std::string Deepseek2Error(const json& changes, const std::string& left_out = "eh_proj.weight") {
+  return DescribeDeepseek("deepseek_v2", changes, left_out).status().ToString();
+}
+
+std::string Deepseek3Error(const json& changes, const std::string& left_out = "eh_proj.weight") {
+  return DescribeDeepseek("deepseek_v3", changes, left_out).status().ToString();
+}
+
+TEST(ArchitectureConfigTest, DescribesADeepseek) {
+  const auto third = DescribeDeepseek("deepseek_v3", {{"num_nextn_predict_layers", 1}});
+  ASSERT_TRUE(third.ok()) << third.status().ToString();
+  const Architecture& a = third->architecture;
+  EXPECT_EQ(a.head_dim, 16);
+  EXPECT_EQ(a.rope_dims, 4);
+  EXPECT_EQ(a.cached_key_dim(), 20);
+  EXPECT_EQ(a.output_dim(), 10);
+  EXPECT_EQ(a.rope_layout, RopeLayout::kInterleaved);
+  EXPECT_NEAR(a.attention_scale, 0.25, 1e-12);
+  EXPECT_EQ(a.mixture.score, RouterScore::kSigmoid);
+  EXPECT_EQ(a.mixture.weight_scale, 2.5);
+  EXPECT_TRUE(a.mixture.choice_bias && a.mixture.renormalise);
+  EXPECT_EQ(a.mixture.shared_inner, 16);
+  EXPECT_FALSE(a.mixed(0));
+  const auto second = DescribeDeepseek("deepseek_v2",
+                                       {{"topk_method", "group_limited_greedy"},
+                                        {"routed_scaling_factor", 16.0},
+                                        {"rope_scaling",
+                                         {{"rope_type", "yarn"},
+                                          {"factor", 40.0},
+                                          {"mscale", 0.707},
+                                          {"mscale_all_dim", 0.707},
+                                          {"original_max_position_embeddings", 64}}}},
+                                       "eh_proj.weight");
+  ASSERT_TRUE(second.ok()) << second.status().ToString();
+  const Architecture& b = second->architecture;
+  EXPECT_EQ(b.mixture.score, RouterScore::kSoftmax);
+  EXPECT_EQ(b.mixture.groups, 2);
+  EXPECT_EQ(b.mixture.weight_scale, 16.0);
+  EXPECT_FALSE(b.mixture.choice_bias);
+  EXPECT_NEAR(b.attention_scale, 0.25 * std::pow(0.1 * 0.707 * std::log(40.0) + 1.0, 2), 1e-9);
+  EXPECT_NEAR(b.rope_scaling.attention_factor, 1.0, 1e-12);
+  // "greedy" looks at no groups.
+  EXPECT_EQ(DescribeDeepseek("deepseek_v2", json::object(), "eh_proj.weight")->architecture.mixture.groups,
+            1);
+}
+
+TEST(ArchitectureConfigTest, DeepseekConfigsThatAreNone) {
+  const auto refused = [](const std::string& error, const char* words) {
+    EXPECT_THAT(error, AllOf(HasSubstr("UNIMPLEMENTED"), HasSubstr(words)));
+  };
+  refused(Deepseek2Error({{"norm_topk_prob", true}}), "'norm_topk_prob'");
+  refused(Deepseek2Error({{"topk_method", "noaux_tc"}}), "'topk_method': 'noaux_tc'");
+  refused(Deepseek2Error({{"scoring_func", "sigmoid"}}), "'scoring_func': 'sigmoid'");
+  refused(Deepseek3Error({{"scoring_func", "softmax"}}), "'scoring_func': 'softmax'");
+  refused(Deepseek3Error({{"topk_method", "greedy"}}), "'topk_method': 'greedy'");
+  refused(Deepseek3Error({{"num_key_value_heads", 1}}), "'num_key_value_heads'");
+  refused(Deepseek3Error({{"moe_layer_freq", 2}}), "'moe_layer_freq'");
+  refused(Deepseek3Error({{"attention_bias", true}}), "'attention_bias'");
+  refused(Deepseek3Error({{"quantization_config", {{"quant_method", "fp8"}}}}), "'fp8'");
+  // Without the field the layer that guesses further tokens is in nobody's way but unexplained.
+  refused(Deepseek3Error(json::object(), "none"), "model.layers.2.eh_proj.weight");
+  EXPECT_THAT(Deepseek3Error({{"n_group", 3}}), HasSubstr("3 groups, of which a token uses 1, do not fit 4"));
+  EXPECT_THAT(Deepseek3Error({{"num_experts_per_tok", 3}}), HasSubstr("do not fit"));
+  EXPECT_THAT(Deepseek3Error({{"n_group", 4}}), HasSubstr("do not fit"));
+  EXPECT_THAT(Deepseek3Error({{"kv_lora_rank", 0}}), HasSubstr("'kv_lora_rank' is below 1"));
+  EXPECT_THAT(Deepseek3Error({{"qk_rope_head_dim", 3}}), HasSubstr("the width of a head is odd"));
+  EXPECT_THAT(Deepseek3Error({{"v_head_dim", 0}}), HasSubstr("the width of a head's values is 0"));
+  for (const std::string name : {"self_attn.q_a_layernorm.weight", "self_attn.kv_b_proj.weight"}) {
+    EXPECT_THAT(Deepseek3Error({{"num_nextn_predict_layers", 1}}, name),
+                HasSubstr("'model.layers.0." + name + "' is missing"));
+  }
+  EXPECT_THAT(Deepseek3Error({{"num_nextn_predict_layers", 1}}, "e_score_correction_bias"),
+              HasSubstr("e_score_correction_bias' is missing"));
 }
 
 }  // namespace

@@ -146,6 +146,52 @@ TEST(ArchitectureGgufTest, GptOssFilesThatAreNone) {
               AllOf(HasSubstr("UNIMPLEMENTED"), HasSubstr("expert_gating_func")));
 }
 
+TEST(ArchitectureGgufTest, DescribesADeepseek) {
+  const auto description = Describe(testing::SmallDeepseek(testing::MatrixType::kQ8_0));
+  ASSERT_TRUE(description.ok()) << description.status().ToString();
+  const Architecture& a = description->architecture;
+  EXPECT_EQ(a.rope_layout, RopeLayout::kInterleaved);
+  EXPECT_EQ(a.head_dim, 40);
+  EXPECT_EQ(a.rope_dims, 8);
+  EXPECT_EQ(a.kv_heads, 1);
+  EXPECT_EQ(a.cached_key_dim(), 72);
+  EXPECT_EQ(a.cached_value_dim(), 64);
+  EXPECT_EQ(a.output_dim(), 32);
+  EXPECT_EQ(a.latent.query_rank, 32);
+  EXPECT_NEAR(a.attention_scale, 1.0 / std::sqrt(40.0), 1e-12);
+  EXPECT_FALSE(a.mixed(0));
+  EXPECT_TRUE(a.mixed(1));
+  EXPECT_EQ(a.mixture.score, RouterScore::kSigmoid);
+  EXPECT_EQ(a.mixture.group_rank, GroupRank::kBestTwo);
+  EXPECT_EQ(a.mixture.groups, 3);
+  EXPECT_EQ(a.mixture.groups_used, 2);
+  EXPECT_EQ(a.mixture.shared_inner, 96);
+  EXPECT_EQ(a.mixture.weight_scale, 1.5);
+  EXPECT_TRUE(a.mixture.renormalise && a.mixture.choice_bias);
+}
+
+TEST(ArchitectureGgufTest, DeepseekFilesThatAreNone) {
+  const auto error = [](const std::function<void(GgufBuilder&)>& change) {
+    GgufBuilder builder = testing::SmallDeepseek(testing::MatrixType::kF32);
+    change(builder);
+    return Describe(builder).status().ToString();
+  };
+  for (const char* name :
+       {"blk.0.attn_q_a_norm.weight", "blk.0.attn_kv_b.weight", "blk.1.attn_kv_a_mqa.weight",
+        "blk.1.ffn_up_shexp.weight", "blk.0.ffn_gate.weight"}) {
+    EXPECT_THAT(error([&](GgufBuilder& b) { TensorNamed(b, name).name = "x"; }),
+                HasSubstr("tensor '" + std::string(name) + "' is missing"));
+  }
+  EXPECT_THAT(error([](GgufBuilder& b) { b.Uint32("deepseek2.nextn_predict_layers", 1); }),
+              AllOf(HasSubstr("UNIMPLEMENTED"), HasSubstr("nextn_predict_layers")));
+  EXPECT_THAT(error([](GgufBuilder& b) { TensorNamed(b, "blk.0.attn_q_b.weight").dims[1] = 80; }),
+              HasSubstr("has the shape [80, 32], must be [160, 32]"));
+  EXPECT_THAT(error([](GgufBuilder& b) { TensorNamed(b, "blk.1.exp_probs_b.bias").dims[0] = 3; }),
+              HasSubstr("has the shape [3], must be [6]"));
+  EXPECT_THAT(error([](GgufBuilder& b) { b.Float("deepseek2.logit_scale", 2.0f); }),
+              HasSubstr("logit_scale"));
+}
+
 TEST(ArchitectureGgufTest, MixturesThatAreNone) {
   EXPECT_THAT(Error([](GgufBuilder& b) { b.Uint32("llama.expert_count", 8); }),
               HasSubstr("'llama.expert_used_count' is missing"));

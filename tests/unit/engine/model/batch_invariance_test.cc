@@ -21,7 +21,8 @@ struct Case {
 
   bool dense() const { return feed_forward == SmallFeedForward::kDense; }
   std::string Name() const {
-    const std::string name = dense() ? "" : feed_forward == SmallFeedForward::kMixture ? "Mixture" : "GptOss";
+    constexpr const char* kNames[] = {"", "Mixture", "GptOss", "Deepseek"};
+    const std::string name = kNames[static_cast<int>(feed_forward)];
     switch (type) {
       case MatrixType::kF32: return name + "F32";
       case MatrixType::kQ4_0: return name + "Q4_0";
@@ -52,7 +53,9 @@ INSTANTIATE_TEST_SUITE_P(Models, BatchInvarianceTest,
                                            Case{SmallFeedForward::kMixture, MatrixType::kF32},
                                            Case{SmallFeedForward::kMixture, MatrixType::kQ4_0},
                                            Case{SmallFeedForward::kGptOss, MatrixType::kF32},
-                                           Case{SmallFeedForward::kGptOss, MatrixType::kMxFp4}),
+                                           Case{SmallFeedForward::kGptOss, MatrixType::kMxFp4},
+                                           Case{SmallFeedForward::kDeepseek, MatrixType::kF32},
+                                           Case{SmallFeedForward::kDeepseek, MatrixType::kQ8_0}),
                          [](const auto& info) { return info.param.Name(); });
 
 TEST_P(BatchInvarianceTest, PromptChunksOfAnySize) {

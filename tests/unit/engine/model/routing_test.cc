@@ -1,7 +1,11 @@
 #include "engine/model/routing.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <random>
+#include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -63,6 +67,124 @@ TEST(RoutingTest, TheSharedExpertHasASigmoidGate) {
   const Routing routing = Routed(mixture, {1.0f, 0.0f, 0.0f, 1.0f}, {0.0f, 2.0f});
   EXPECT_THAT(routing.experts, ElementsAre(0, 1));
   EXPECT_THAT(routing.shared_weight, ElementsAre(0.5f, FloatNear(0.880797f, 1e-6f)));
+}
+
+/// The rules of DeepSeek-V2 and V3 written down once more, by sorting.
+struct PlainChoice {
+  std::vector<int32_t> experts;
+  std::vector<double> weights;
+};
+
+PlainChoice ChoosePlainly(const ExpertMixture& mixture, const std::vector<float>& logits,
+                          const std::vector<float>& bias) {
+  std::vector<double> scores;
+  double total = 0.0;
+  for (const float logit : logits) total += std::exp(static_cast<double>(logit));
+  for (const float logit : logits) {
+    const double e = std::exp(static_cast<double>(logit));
+    scores.push_back(mixture.score == RouterScore::kSigmoid ? e / (1.0 + e) : e / total);
+  }
+  std::vector<double> by = scores;
+  for (size_t i = 0; i < bias.size(); ++i) by[i] += bias[i];
+  const int64_t size = mixture.experts / mixture.groups;
+  std::vector<std::pair<double, int64_t>> groups;
+  for (int64_t group = 0; group < mixture.groups; ++group) {
+    std::vector<double> own(by.begin() + group * size, by.begin() + (group + 1) * size);
+    std::sort(own.rbegin(), own.rend());
+    groups.push_back({mixture.group_rank == GroupRank::kBest ? own[0] : own[0] + own[1], group});
+  }
+  std::sort(groups.rbegin(), groups.rend());
+  std::vector<std::pair<double, int32_t>> candidates;
+  for (int64_t i = 0; i < mixture.groups_used; ++i) {
+    for (int64_t expert = groups[i].second * size; expert < (groups[i].second + 1) * size; ++expert) {
+      candidates.push_back({by[expert], static_cast<int32_t>(expert)});
+    }
+  }
+  std::sort(candidates.rbegin(), candidates.rend());
+  PlainChoice out;
+  for (int64_t i = 0; i < mixture.per_token; ++i) out.experts.push_back(candidates[i].second);
+  std::sort(out.experts.begin(), out.experts.end());
+  double sum = 0.0;
+  for (const int32_t expert : out.experts) sum += scores[expert];
+  for (const int32_t expert : out.experts) {
+    out.weights.push_back(scores[expert] / (mixture.renormalise ? sum : 1.0) * mixture.weight_scale);
+  }
+  return out;
+}
+
+TEST(RoutingTest, GroupsScoresAndBiasesAsWrittenDown) {
+  std::mt19937 random(77);
+  std::normal_distribution<float> normal(0.0f, 2.0f);
+  for (const ExpertMixture& mixture : std::vector<ExpertMixture>{
+           {.experts = 12, .per_token = 3, .groups = 4, .groups_used = 2, .weight_scale = 16.0},
+           {.experts = 12, .per_token = 3, .groups = 4, .groups_used = 4},
+           {.experts = 12,
+            .per_token = 4,
+            .renormalise = true,
+            .score = RouterScore::kSigmoid,
+            .weight_scale = 2.5},
+           {.experts = 16,
+            .per_token = 4,
+            .renormalise = true,
+            .score = RouterScore::kSigmoid,
+            .choice_bias = true,
+            .groups = 8,
+            .groups_used = 3,
+            .group_rank = GroupRank::kBestTwo,
+            .weight_scale = 2.5},
+           {.experts = 16,
+            .per_token = 8,
+            .score = RouterScore::kSigmoid,
+            .choice_bias = true,
+            .groups = 2,
+            .groups_used = 1,
+            .group_rank = GroupRank::kBestTwo}}) {
+    for (int round = 0; round < 200; ++round) {
+      std::vector<float> logits(mixture.experts), bias(mixture.choice_bias ? mixture.experts : 0);
+      for (float& x : logits) x = normal(random);
+      for (float& x : bias) x = 0.3f * normal(random);
+      Routing routing;
+      routing.Resize(mixture, 1);
+      ChooseExperts(mixture, 0, 1, logits.data(), nullptr, routing, bias.empty() ? nullptr : bias.data());
+      const PlainChoice plain = ChoosePlainly(mixture, logits, bias);
+      ASSERT_EQ(routing.experts, plain.experts) << round;
+      for (size_t i = 0; i < plain.weights.size(); ++i) {
+        ASSERT_NEAR(routing.weights[i], plain.weights[i], 4e-6 * mixture.weight_scale);
+      }
+    }
+  }
+}
+
+TEST(RoutingTest, ABiasChoosesButDoesNotWeigh) {
+  const ExpertMixture mixture{
+      .experts = 3, .per_token = 1, .score = RouterScore::kSigmoid, .choice_bias = true};
+  const std::vector<float> logits = {2.0f, 1.0f, 0.0f};
+  const std::vector<float> bias = {0.0f, 0.0f, 1.0f};
+  Routing routing;
+  routing.Resize(mixture, 1);
+  ChooseExperts(mixture, 0, 1, logits.data(), nullptr, routing, bias.data());
+  EXPECT_THAT(routing.experts, ElementsAre(2));
+  EXPECT_THAT(routing.weights, ElementsAre(0.5f));
+}
+
+TEST(RoutingTest, SigmoidsOfAnySizeAndBrokenBiases) {
+  const ExpertMixture mixture{
+      .experts = 3, .per_token = 2, .renormalise = true, .score = RouterScore::kSigmoid, .choice_bias = true};
+  Routing routing;
+  routing.Resize(mixture, 1);
+  std::vector<float> bias = {0.0f, 0.0f, 0.0f};
+  const std::vector<float> none = {-500.0f, -500.0f, -500.0f};
+  ChooseExperts(mixture, 0, 1, none.data(), nullptr, routing, bias.data());
+  EXPECT_THAT(routing.weights, ElementsAre(0.0f, 0.0f));
+  bias[1] = kNan;
+  const std::vector<float> logits = {1.0f, 2.0f, 3.0f};
+  ChooseExperts(mixture, 0, 1, logits.data(), nullptr, routing, bias.data());
+  EXPECT_TRUE(std::isnan(routing.weights[0]) && std::isnan(routing.weights[1]));
+  for (const float broken : {kNan, std::numeric_limits<float>::infinity()}) {
+    const std::vector<float> spoilt = {1.0f, broken, 0.0f};
+    ChooseExperts(mixture, 0, 1, spoilt.data(), nullptr, routing, nullptr);
+    EXPECT_TRUE(std::isnan(routing.weights[0]));
+  }
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "engine/files/gguf_file.h"
 #include "engine/model/architecture.h"
+#include "engine/model/gguf_description.h"
 #include "engine/model/rope.h"
 #include "engine/quantise/quantise_model.h"
 #include "tests/support/safetensors_builder.h"
@@ -163,6 +164,16 @@ TEST_F(FolderSourceTest, WhatAFileCannotSayIsRefused) {
   status = Open({{"model_type", "gemma"}}).status();
   EXPECT_EQ(status.code(), StatusCode::kUnimplemented);
   EXPECT_THAT(status.message(), HasSubstr("'gemma'"));
+}
+
+TEST(GgufDescriptionTest, FamiliesThatAreNotConvertedAreRefusedByName) {
+  for (const std::string family : {"gpt_oss", "deepseek_v2", "deepseek_v3"}) {
+    Architecture architecture;
+    architecture.family = family;
+    const Status status = DescribeAsGguf(architecture, "x").status();
+    EXPECT_EQ(status.code(), StatusCode::kUnimplemented);
+    EXPECT_THAT(status.message(), HasSubstr("folders of '" + family + "' are not written as GGUF files"));
+  }
 }
 
 TEST_F(FolderSourceTest, TheFoldersOwnFilesAreNotReplaced) {

@@ -53,6 +53,40 @@ class QuantiseModelTest : public ::testing::Test {
   int64_t total_ = 0;
 };
 
+/// Whose tensors have other names, ranks and formats.
+TEST_F(QuantiseModelTest, FilesOfGptOssAndDeepseekStayWhatTheyAre) {
+  using conclave::testing::SmallFeedForward;
+  requantise_ = true;
+  for (const auto& [family, type] : {std::pair{SmallFeedForward::kGptOss, MatrixType::kMxFp4},
+                                     std::pair{SmallFeedForward::kDeepseek, MatrixType::kF32}}) {
+    const std::string in =
+        folder_.Write("family.gguf", conclave::testing::SmallModel(family, type, 256).Bytes());
+    done_ = 0;
+    for (const DType to : {DType::kF32, DType::kQ8_0}) {
+      std::filesystem::remove(out_);
+      const auto report = Quantise(in, {.types = {.matrices = to, .head = to}});
+      ASSERT_TRUE(report.ok()) << report.status().ToString();
+      done_ = 0;
+      const auto before = *OpenGgufFile(in);
+      const auto after = *OpenGgufFile(out_);
+      const auto description = DescribeModel(*after);
+      ASSERT_TRUE(description.ok()) << description.status().ToString();
+      if (to != DType::kF32) continue;
+      for (const TensorView& tensor : after->tensors()) {
+        const TensorView& from = *before->Find(tensor.name);
+        std::vector<float> wanted(tensor.columns()), got(tensor.columns());
+        for (int64_t row = 0; row < tensor.rows(); ++row) {
+          DequantiseRow(from.dtype, from.data + row * *RowBytes(from.dtype, from.columns()), from.columns(),
+                        wanted.data());
+          DequantiseRow(tensor.dtype, tensor.data + row * *RowBytes(tensor.dtype, tensor.columns()),
+                        tensor.columns(), got.data());
+          ASSERT_EQ(got, wanted) << tensor.name;
+        }
+      }
+    }
+  }
+}
+
 TEST_F(QuantiseModelTest, TensorsKeepNamesOrderAndShapes) {
   const std::string in = Write(MatrixType::kF32);
   const auto report = Quantise(in, To(DType::kQ4_0));
