@@ -81,6 +81,7 @@ struct ExpertMixture {
   double weight_scale = 1.0;       ///< What the chosen experts' weights are multiplied by in the end.
   bool router_bias = false;        ///< The router's logits have biases.
   bool expert_bias = false;        ///< All projections of the experts that are routed to have biases.
+  bool unit_weights = false;       ///< The chosen outputs count 1 each: parts of what was one dense block.
   std::vector<bool> dense_layers;  ///< [layers]: which have one dense block instead; empty: none.
 };
 

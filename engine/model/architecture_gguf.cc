@@ -86,9 +86,11 @@ Status ReadMixture(const ModelFile& file, const GgufFamily& family, const Keys& 
   CONCLAVE_ASSIGN_OR_RETURN(mixture.inner, keys.Int("expert_feed_forward_length", a.inner));
   mixture.renormalise = family.renormalise;
   if (family.shared_expert) {
-    CONCLAVE_ASSIGN_OR_RETURN(mixture.shared_inner, keys.Int("expert_shared_feed_forward_length", a.inner));
-    mixture.shared_gate = true;
+    CONCLAVE_ASSIGN_OR_RETURN(mixture.shared_inner,
+                              keys.Int("expert_shared_feed_forward_length", family.upcycled ? 0 : a.inner));
+    mixture.shared_gate = !family.upcycled;
   }
+  mixture.unit_weights = family.upcycled;
   NameExperts(file, description.names);
   return Status::Ok();
 }
@@ -292,6 +294,19 @@ Status ReadGptOss(const ModelFile& file, const Keys& keys, Architecture& a) {
   return Status::Ok();
 }
 
+/// The family that says what is not in the file's keys: its own, or that of the dense model it was made of.
+Result<const GgufFamily*> DenseFamily(const GgufFamily& family, const Keys& keys) {
+  if (!family.upcycled) return &family;
+  const std::string key(kDenseFamilyKey);
+  CONCLAVE_ASSIGN_OR_RETURN(const std::string name, keys.String(key, ""));
+  if (name.empty()) return InvalidArgument("metadata key " + Quoted(keys.Full(key)) + " is missing or empty");
+  const GgufFamily* dense = FindGgufFamily(name);
+  if (dense == nullptr || dense->always_mixture || dense->deepseek) {
+    return Unimplemented("metadata key " + Quoted(keys.Full(key)) + ": the family " + Quoted(name));
+  }
+  return dense;
+}
+
 }  // namespace
 
 Result<ModelDescription> DescribeGguf(const ModelFile& file) {
@@ -303,6 +318,7 @@ Result<ModelDescription> DescribeGguf(const ModelFile& file) {
   }
   const Keys keys(file.metadata(), *family);
   CONCLAVE_RETURN_IF_ERROR(RefuseUnknownFeatures(*family, keys));
+  CONCLAVE_ASSIGN_OR_RETURN(const GgufFamily* dense, DenseFamily(*family, keys));
 
   ModelDescription out{.architecture = {}, .names = GgufWeightNames(*family)};
   Architecture& a = out.architecture;
@@ -319,8 +335,8 @@ Result<ModelDescription> DescribeGguf(const ModelFile& file) {
   CONCLAVE_RETURN_IF_ERROR(ReadVocabulary(file, keys, out.names, a));
   CONCLAVE_RETURN_IF_ERROR(ReadRopeScaling(file, keys, a));
   CONCLAVE_RETURN_IF_ERROR(ReadMixture(file, *family, keys, out));
-  a.rope_layout = family->rope_layout;
-  a.query_key_norm = family->query_key_norm;
+  a.rope_layout = dense->rope_layout;
+  a.query_key_norm = dense->query_key_norm;
   a.rope_scaling.truncate_range = family->truncate_yarn;
   if (family->deepseek) CONCLAVE_RETURN_IF_ERROR(ReadDeepseek(file, keys, a));
   if (family->gpt_oss) CONCLAVE_RETURN_IF_ERROR(ReadGptOss(file, keys, a));

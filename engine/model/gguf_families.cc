@@ -27,6 +27,7 @@ constexpr std::array kFamilies = {
                .gpt_oss = true,
                .truncate_yarn = false},
     GgufFamily{.name = "olmoe", .model_types = {"olmoe"}, .query_key_norm = QueryKeyNorm::kAll},
+    GgufFamily{.name = kUpcycledFamily, .model_types = {}, .shared_expert = true, .upcycled = true},
 };
 
 }  // namespace

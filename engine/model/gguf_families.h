@@ -20,7 +20,16 @@ struct GgufFamily {
   bool gpt_oss = false;        ///< ApplyGptOss; every second layer has the window, from the first on
   /// Files cannot say whether YaRN's range is widened to whole pairs; the family's models were trained so.
   bool truncate_yarn = true;
+  /// Written by `convert upcycle` (docs/decisions/0023): experts are parts of the dense blocks of a model of
+  /// another family, which a key names and which says all but the feed-forward layers. The shared one has no
+  /// gate and may be missing.
+  bool upcycled = false;
 };
+
+/// The family of models that `convert upcycle` writes, and the key below its name that holds the dense
+/// model's family.
+inline constexpr std::string_view kUpcycledFamily = "conclave-moe";
+inline constexpr std::string_view kDenseFamilyKey = "dense_architecture";
 
 /// nullptr: this engine does not know it.
 const GgufFamily* FindGgufFamily(std::string_view name);

@@ -110,6 +110,13 @@ void ChooseExperts(const ExpertMixture& mixture, int64_t begin, int64_t end, con
       std::fill_n(weights, k, std::numeric_limits<float>::quiet_NaN());
       continue;
     }
+    if (mixture.unit_weights) {
+      // By the logits themselves: a softmax makes zeros of all that are far below the highest.
+      scores.assign(logits + token * mixture.experts, logits + (token + 1) * mixture.experts);
+      ChooseBest(scores, order, chosen, k);
+      std::fill_n(weights, k, 1.0f);
+      continue;
+    }
     ChooseBest(preferences, order, chosen, k);
     float sum = 0.0f;
     for (int64_t i = 0; i < k; ++i) sum += weights[i] = scores[chosen[i]];

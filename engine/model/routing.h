@@ -22,7 +22,7 @@ struct Routing {
 /// highest scores, the lower number where two are equal, groups before their experts (arXiv 2405.04434,
 /// section 2.2.2; arXiv 2412.19437, section 2.1.2). `choice_bias` [experts]: added to scores for the choice
 /// alone; nullptr: nothing is. A token with a logit that is no number gets weights that are none, so that its
-/// sequence fails where tokens are chosen. `shared_logits` [tokens]: of the shared expert's gate, where the
+/// sequence fails where tokens are chosen. Unit weights are 1. `shared_logits` [tokens]: of the shared expert's gate, where the
 /// mixture has one. Threads may share out the tokens.
 void ChooseExperts(const ExpertMixture& mixture, int64_t begin, int64_t end, const float* logits,
                    const float* shared_logits, Routing& routing, const float* choice_bias = nullptr);

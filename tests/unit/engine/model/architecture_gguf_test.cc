@@ -213,6 +213,53 @@ TEST(ArchitectureGgufTest, MixturesThatAreNone) {
   EXPECT_THAT(Describe(none).status().ToString(), HasSubstr("'olmoe.expert_count' is missing or below 1"));
 }
 
+/// SmallLlama's keys and tensors as `convert upcycle` writes them, one expert for all neurons but the shared.
+GgufBuilder SmallUpcycled(const std::string& dense) {
+  GgufBuilder b;
+  b.Text("general.architecture", "conclave-moe").Uint32("conclave-moe.block_count", 1);
+  b.Uint32("conclave-moe.context_length", 128).Uint32("conclave-moe.embedding_length", 32);
+  b.Uint32("conclave-moe.feed_forward_length", 96).Uint32("conclave-moe.attention.head_count", 2);
+  b.Float("conclave-moe.attention.layer_norm_rms_epsilon", 1e-5f);
+  b.Uint32("conclave-moe.expert_count", 2).Uint32("conclave-moe.expert_used_count", 1);
+  b.Uint32("conclave-moe.expert_feed_forward_length", 32);
+  if (!dense.empty()) b.Text("conclave-moe.dense_architecture", dense);
+  b.AddFloats("token_embd.weight", {32, 8}).AddFloats("output_norm.weight", {32});
+  for (const char* name : {"attn_norm", "ffn_norm"})
+    b.AddFloats("blk.0." + std::string(name) + ".weight", {32});
+  for (const char* name : {"attn_q", "attn_k", "attn_v", "attn_output"}) {
+    b.AddFloats("blk.0." + std::string(name) + ".weight", {32, 32});
+  }
+  b.AddFloats("blk.0.ffn_gate_inp.weight", {32, 2});
+  for (const char* name : {"gate", "up", "down"}) {
+    b.AddFloats("blk.0.ffn_" + std::string(name) + "_exps.weight", {32, 32, 2});
+  }
+  return b;
+}
+
+TEST(ArchitectureGgufTest, DescribesAnUpcycledModel) {
+  const auto description = Describe(SmallUpcycled("llama"));
+  ASSERT_TRUE(description.ok()) << description.status().ToString();
+  const Architecture& a = description->architecture;
+  EXPECT_EQ(a.family, "conclave-moe");
+  EXPECT_EQ(a.rope_layout, RopeLayout::kInterleaved);
+  EXPECT_TRUE(a.mixture.unit_weights);
+  EXPECT_FALSE(a.mixture.shared_gate);
+  EXPECT_EQ(a.mixture.shared_inner, 0);
+  EXPECT_FALSE(Describe(testing::SmallMixture(testing::MatrixType::kF32))->architecture.mixture.unit_weights);
+}
+
+TEST(ArchitectureGgufTest, UpcycledModelsNameADenseFamily) {
+  EXPECT_THAT(Describe(SmallUpcycled("")).status().ToString(),
+              HasSubstr("'conclave-moe.dense_architecture' is missing"));
+  for (const char* family : {"mamba", "olmoe", "conclave-moe"}) {
+    EXPECT_THAT(Describe(SmallUpcycled(family)).status().ToString(),
+                AllOf(HasSubstr("UNIMPLEMENTED"), HasSubstr("dense_architecture"), HasSubstr(family)));
+  }
+  GgufBuilder gated = SmallUpcycled("llama");
+  gated.AddFloats("blk.0.ffn_gate_inp_shexp.weight", {32});
+  EXPECT_THAT(Describe(gated).status().ToString(), HasSubstr("no part of the architecture"));
+}
+
 /// Files of before March 2024 have three tensors for each expert.
 TEST(ArchitectureGgufTest, ExpertsInTensorsOfTheirOwn) {
   GgufBuilder b = TinyLlama();

@@ -51,6 +51,18 @@ TEST(RoutingTest, OfEqualScoresTheLowerNumberIsChosen) {
   EXPECT_THAT(Routed(mixture, {1.0f, 2.0f, 1.0f, 1.0f, 1.0f}).experts, ElementsAre(0, 1, 2));
 }
 
+TEST(RoutingTest, UnitWeightsAreOneHoweverFarTheLogitsAreApart) {
+  const ExpertMixture mixture{.experts = 4, .per_token = 2, .inner = 1, .unit_weights = true};
+  // A softmax would make 0 of all but the highest, and the lower number would win.
+  const Routing routing = Routed(mixture, {-900.0f, 1000.0f, -800.0f, -850.0f, 0.5f, 0.5f, kNan, 0.0f});
+  EXPECT_THAT(routing.experts, ElementsAre(1, 2, 0, 1));
+  EXPECT_THAT(std::vector<float>(routing.weights.begin(), routing.weights.begin() + 2),
+              ElementsAre(1.0f, 1.0f));
+  EXPECT_TRUE(std::isnan(routing.weights[2]) && std::isnan(routing.weights[3]));
+  const ExpertMixture all{.experts = 3, .per_token = 3, .inner = 1, .unit_weights = true};
+  EXPECT_THAT(Routed(all, {1.0f, -5.0f, 2.0f}).weights, ElementsAre(1.0f, 1.0f, 1.0f));
+}
+
 TEST(RoutingTest, LogitsThatAreNoNumbersSpoilTheirTokenAlone) {
   const ExpertMixture mixture{.experts = 3, .per_token = 2, .inner = 1};
   for (const float broken : {kNan, std::numeric_limits<float>::infinity()}) {
