@@ -1,6 +1,7 @@
 #include "engine/files/gguf_writer.h"
 
 #include <bit>
+#include <cstring>
 #include <limits>
 #include <type_traits>
 #include <utility>
@@ -32,13 +33,6 @@ void AppendString(std::string& out, std::string_view text) {
   out += text;
 }
 
-void AppendArrayHead(std::string& out, std::string_view key, uint32_t type, size_t count) {
-  AppendString(out, key);
-  AppendNumber(out, kArrayType);
-  AppendNumber(out, type);
-  AppendNumber(out, uint64_t{count});
-}
-
 uint64_t Aligned(uint64_t offset, uint64_t alignment) {
   return (offset + alignment - 1) / alignment * alignment;
 }
@@ -57,54 +51,76 @@ void AppendDirectoryEntry(std::string& out, const GgufOutputTensor& tensor, uint
 
 }  // namespace
 
+void GgufPairs::BeginPair(std::string_view key) {
+  begins_.push_back(bytes_.size());
+  AppendString(bytes_, key);
+}
+
+void GgufPairs::BeginArray(std::string_view key, uint32_t type, size_t count) {
+  BeginPair(key);
+  AppendNumber(bytes_, kArrayType);
+  AppendNumber(bytes_, type);
+  AppendNumber(bytes_, uint64_t{count});
+}
+
 void GgufPairs::AddEncoded(std::span<const std::byte> pair) {
+  begins_.push_back(bytes_.size());
   bytes_.append(reinterpret_cast<const char*>(pair.data()), pair.size());
-  ++count_;
 }
 
 void GgufPairs::AddAll(const GgufPairs& others) {
+  for (const size_t begin : others.begins_) begins_.push_back(bytes_.size() + begin);
   bytes_ += others.bytes_;
-  count_ += others.count_;
 }
 
 void GgufPairs::AddUint32(std::string_view key, uint32_t value) {
-  AppendString(bytes_, key);
+  BeginPair(key);
   AppendNumber(bytes_, kUint32Type);
   AppendNumber(bytes_, value);
-  ++count_;
 }
 
 void GgufPairs::AddFloat32(std::string_view key, float value) {
-  AppendString(bytes_, key);
+  BeginPair(key);
   AppendNumber(bytes_, kFloat32Type);
   AppendNumber(bytes_, value);
-  ++count_;
 }
 
 void GgufPairs::AddBool(std::string_view key, bool value) {
-  AppendString(bytes_, key);
+  BeginPair(key);
   AppendNumber(bytes_, kBoolType);
   AppendNumber(bytes_, static_cast<uint8_t>(value));
-  ++count_;
 }
 
 void GgufPairs::AddText(std::string_view key, std::string_view value) {
-  AppendString(bytes_, key);
+  BeginPair(key);
   AppendNumber(bytes_, kTextType);
   AppendString(bytes_, value);
-  ++count_;
 }
 
 void GgufPairs::AddTexts(std::string_view key, const std::vector<std::string>& values) {
-  AppendArrayHead(bytes_, key, kTextType, values.size());
+  BeginArray(key, kTextType, values.size());
   for (const std::string& value : values) AppendString(bytes_, value);
-  ++count_;
 }
 
 void GgufPairs::AddInt32s(std::string_view key, const std::vector<int32_t>& values) {
-  AppendArrayHead(bytes_, key, kInt32Type, values.size());
+  BeginArray(key, kInt32Type, values.size());
   for (const int32_t value : values) AppendNumber(bytes_, value);
-  ++count_;
+}
+
+GgufPairs GgufPairs::Renamed(
+    const std::function<std::optional<std::string>(std::string_view key)>& key_of) const {
+  GgufPairs renamed;
+  for (size_t i = 0; i < begins_.size(); ++i) {
+    const size_t end = i + 1 < begins_.size() ? begins_[i + 1] : bytes_.size();
+    const std::string_view pair = std::string_view(bytes_).substr(begins_[i], end - begins_[i]);
+    uint64_t length = 0;
+    std::memcpy(&length, pair.data(), sizeof length);
+    const auto key = key_of(pair.substr(sizeof length, length));
+    if (!key) continue;
+    renamed.BeginPair(*key);
+    renamed.bytes_ += pair.substr(sizeof length + length);
+  }
+  return renamed;
 }
 
 Result<uint64_t> GgufOutputTensor::Bytes() const {

@@ -3,6 +3,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,12 +31,18 @@ class GgufPairs {
   void AddTexts(std::string_view key, const std::vector<std::string>& values);
   void AddInt32s(std::string_view key, const std::vector<int32_t>& values);
 
-  uint64_t count() const { return count_; }
+  /// The same pairs under other keys: `key_of` gives a pair's new one, or none to leave the pair out.
+  GgufPairs Renamed(const std::function<std::optional<std::string>(std::string_view key)>& key_of) const;
+
+  uint64_t count() const { return begins_.size(); }
   const std::string& bytes() const { return bytes_; }
 
  private:
+  void BeginPair(std::string_view key);
+  void BeginArray(std::string_view key, uint32_t type, size_t count);
+
   std::string bytes_;
-  uint64_t count_ = 0;
+  std::vector<size_t> begins_;  ///< of the pairs, in bytes_
 };
 
 /// A tensor of the file to write.

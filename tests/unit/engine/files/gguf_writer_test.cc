@@ -43,6 +43,25 @@ class GgufWriterTest : public ::testing::Test {
   std::string path_ = folder_.path() + "/out.gguf";
 };
 
+TEST_F(GgufWriterTest, PairsMoveToOtherKeysWithTheirValues) {
+  GgufPairs pairs, more;
+  pairs.AddText("a.text", "one");
+  more.AddTexts("a.texts", {"two", "three"});
+  more.AddUint32("dropped", 4);
+  more.AddInt32s("numbers", {-5, 6});
+  pairs.AddAll(more);
+  GgufPairs expected;
+  expected.AddText("bb.text", "one");
+  expected.AddTexts("bb.texts", {"two", "three"});
+  expected.AddInt32s("numbers", {-5, 6});
+  const GgufPairs renamed = pairs.Renamed([](std::string_view key) -> std::optional<std::string> {
+    if (key == "dropped") return std::nullopt;
+    return key.starts_with("a.") ? "bb." + std::string(key.substr(2)) : std::string(key);
+  });
+  EXPECT_EQ(renamed.bytes(), expected.bytes());
+  EXPECT_EQ(renamed.count(), 3u);
+}
+
 TEST_F(GgufWriterTest, WhatIsWrittenIsRead) {
   GgufPairs pairs;
   pairs.AddUint32("general.alignment", 64);
