@@ -76,20 +76,26 @@ Result<ColumnGrouping> FittingGrouping(const Architecture& architecture, uint64_
                            " allowed (--calibration-memory-mib)");
 }
 
-Result<Importance> Calibrate(LanguageModel& model, std::span<const int32_t> tokens,
-                             const CalibrationOptions& options,
-                             const std::function<void(int64_t, int64_t)>& progress) {
-  const int64_t window = options.window;
+Status ObserveText(LanguageModel& model, std::span<const int32_t> tokens, int64_t window,
+                   ActivationObserver& observer, const std::function<void(int64_t, int64_t)>& progress) {
   CONCLAVE_ASSIGN_OR_RETURN(const int64_t windows, CountWindows(model, tokens, window));
-  CONCLAVE_ASSIGN_OR_RETURN(const ColumnGrouping grouping,
-                            FittingGrouping(model.architecture(), options.memory_bytes));
-  StatisticsGatherer gatherer(model.pool(), grouping);
-  const Observed observed(model, gatherer);
+  const Observed observed(model, observer);
   for (int64_t i = 0; i < windows; ++i) {
     CONCLAVE_RETURN_IF_ERROR(
         model.ForEachLogits(tokens.subspan(i * window, window), 0, [](int64_t, std::span<float>) {}));
     progress(i + 1, windows);
   }
+  return Status::Ok();
+}
+
+Result<Importance> Calibrate(LanguageModel& model, std::span<const int32_t> tokens,
+                             const CalibrationOptions& options,
+                             const std::function<void(int64_t, int64_t)>& progress) {
+  CONCLAVE_RETURN_IF_ERROR(CountWindows(model, tokens, options.window).status());
+  CONCLAVE_ASSIGN_OR_RETURN(const ColumnGrouping grouping,
+                            FittingGrouping(model.architecture(), options.memory_bytes));
+  StatisticsGatherer gatherer(model.pool(), grouping);
+  CONCLAVE_RETURN_IF_ERROR(ObserveText(model, tokens, options.window, gatherer, progress));
   return ImportanceOf(gatherer, model);
 }
 

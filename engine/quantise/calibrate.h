@@ -22,10 +22,17 @@ struct CalibrationOptions {
 /// the narrowest take more; says how much).
 Result<ColumnGrouping> FittingGrouping(const Architecture& architecture, uint64_t memory_bytes);
 
-/// Runs `tokens` through the model in windows (a shorter rest is left out), each a sequence of its own, and
-/// gathers what every matrix reads; memory does not grow with the tokens. `progress(done, total)` is called
-/// after each window. Errors: INVALID_ARGUMENT (fewer tokens than one window; window under 4 or over the
-/// context; an activation that is not finite), those of FittingGrouping and of the forward pass.
+/// Runs `tokens` through the model in windows (a shorter rest is left out), each a sequence of its own, while
+/// `observer` looks on. `progress(done, total)` is called after each window. Errors: those of CountWindows
+/// and of the forward pass.
+Status ObserveText(LanguageModel& model, std::span<const int32_t> tokens, int64_t window,
+                   ActivationObserver& observer,
+                   const std::function<void(int64_t done, int64_t total)>& progress);
+
+/// Runs `tokens` through the model as ObserveText does, and gathers what every matrix reads; memory does not
+/// grow with the tokens. `progress(done, total)` is called after each window. Errors: INVALID_ARGUMENT (fewer
+/// tokens than one window; window under 4 or over the context; an activation that is not finite), those of
+/// FittingGrouping and of the forward pass.
 Result<Importance> Calibrate(LanguageModel& model, std::span<const int32_t> tokens,
                              const CalibrationOptions& options,
                              const std::function<void(int64_t done, int64_t total)>& progress);
