@@ -1,5 +1,3 @@
-#include <filesystem>
-#include <iostream>
 #include <memory>
 #include <sstream>
 #include <vector>
@@ -7,17 +5,14 @@
 #include <nlohmann/json.hpp>
 
 #include "app/cli.h"
+#include "app/convert_source.h"
+#include "app/convert_upcycle.h"
 #include "app/engine_pool.h"
 #include "app/json_line.h"
-#include "app/model_source.h"
-#include "app/read_file.h"
 #include "app/removed_on_signal.h"
 #include "engine/files/new_file.h"
 #include "engine/quantise/calibrate.h"
 #include "engine/quantise/quantise_model.h"
-#include "services/tokenizer/gguf_tokenizer_pairs.h"
-#include "services/tokenizer/model_tokenizer.h"
-#include "services/tokenizer/vocabulary_json.h"
 
 namespace conclave::app {
 namespace {
@@ -40,29 +35,6 @@ struct Calibration {
   int64_t tokens = 0;
 };
 
-/// The .gguf file or the folder that IN names. Errors: those of FindModel.
-Result<std::string> SourcePath(const QuantizeFlags& flags, const platform::Config& config) {
-  if (std::filesystem::exists(flags.in)) return flags.in;
-  platform::Config named = config;
-  named.model = flags.in;
-  CONCLAVE_ASSIGN_OR_RETURN(const platform::ModelSource source, FindModel(named));
-  return source.path;
-}
-
-/// Errors: those of OpenGgufSource, OpenFolderSource, ReadTokenizerFolder and TokenizerAsGguf.
-Result<engine::QuantiseSource> OpenSource(const std::string& in, bool requantise) {
-  if (!std::filesystem::is_directory(in)) {
-    if (!in.ends_with(".safetensors")) return engine::OpenGgufSource(in, requantise);
-    return InvalidArgument("give the folder that holds '" + in + "', its config.json and its tokenizer.json");
-  }
-  CONCLAVE_ASSIGN_OR_RETURN(engine::QuantiseSource source, engine::OpenFolderSource(in));
-  CONCLAVE_ASSIGN_OR_RETURN(tokenizer::TokenizerFiles files, tokenizer::ReadTokenizerFolder(in));
-  const auto pairs = tokenizer::TokenizerAsGguf(std::move(files), source.vocabulary);
-  if (!pairs.ok()) return pairs.status().Annotate(in);
-  source.pairs.AddAll(*pairs);
-  return source;
-}
-
 /// What the caller asked for. Errors: INVALID_ARGUMENT.
 Result<engine::QuantiseOptions> OptionsOf(const QuantizeFlags& flags) {
   engine::QuantiseOptions options{.replace = flags.force};
@@ -75,23 +47,9 @@ Result<engine::QuantiseOptions> OptionsOf(const QuantizeFlags& flags) {
   return options;
 }
 
-/// What is known to fail later anyway, before any time is spent.
-Status CheckPaths(const QuantizeFlags& flags, const std::string& in) {
-  std::error_code ignored;
-  if (std::filesystem::equivalent(in, flags.out, ignored)) {
-    return InvalidArgument("'" + flags.out + "' is the model that is read; give another file to write");
-  }
-  if (!flags.force && std::filesystem::exists(flags.out)) {
-    return AlreadyExists("'" + flags.out + "' exists already; --force replaces it");
-  }
-  return Status::Ok();
-}
-
 Result<Calibration> CalibrateOn(const QuantizeFlags& flags, const std::string& in,
                                 const std::shared_ptr<engine::ThreadPool>& pool) {
-  CONCLAVE_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(flags.calibrate));
-  CONCLAVE_ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::LoadModelTokenizer(in));
-  CONCLAVE_ASSIGN_OR_RETURN(const auto tokens, tokenizer->Encode(text, {}));
+  CONCLAVE_ASSIGN_OR_RETURN(const std::vector<int32_t> tokens, CalibrationTokens(flags.calibrate, in));
   CONCLAVE_ASSIGN_OR_RETURN(const auto model, engine::LanguageModel::Load(in, flags.context, pool));
   const engine::CalibrationOptions options{
       .window = flags.context, .memory_bytes = static_cast<uint64_t>(flags.calibration_memory_mib) << 20};
@@ -137,9 +95,9 @@ void PrintReport(const QuantizeFlags& flags, const engine::QuantiseOptions& opti
 Status QuantizeModel(const QuantizeFlags& flags) {
   CONCLAVE_ASSIGN_OR_RETURN(const engine::QuantiseOptions options, OptionsOf(flags));
   CONCLAVE_ASSIGN_OR_RETURN(const platform::Config config, flags.common.LoadConfig());
-  CONCLAVE_ASSIGN_OR_RETURN(const std::string in, SourcePath(flags, config));
-  CONCLAVE_RETURN_IF_ERROR(CheckPaths(flags, in));
-  CONCLAVE_ASSIGN_OR_RETURN(const engine::QuantiseSource source, OpenSource(in, flags.requantize));
+  CONCLAVE_ASSIGN_OR_RETURN(const std::string in, ConvertSourcePath(flags.in, config));
+  CONCLAVE_RETURN_IF_ERROR(CheckConvertPaths(in, flags.out, flags.force));
+  CONCLAVE_ASSIGN_OR_RETURN(const engine::QuantiseSource source, OpenConvertSource(in, flags.requantize));
   const auto pool = NewEnginePool(config);
   Calibration calibration;
   if (!flags.calibrate.empty()) {
@@ -212,6 +170,7 @@ void AddConvertCommand(CLI::App& program, CommandRunner& chosen) {
   command->require_subcommand(1);
   command->footer("Example: conclave convert quantize --type Q4_K model-f16.gguf model-q4_k.gguf");
   AddQuantize(*command, chosen);
+  AddUpcycle(*command, chosen);
 }
 
 }  // namespace conclave::app
