@@ -11,15 +11,19 @@ SIZES = {"vocab_size": 640, "hidden_size": 256, "intermediate_size": 512, "num_h
          "tie_word_embeddings": True, "bos_token_id": 0, "eos_token_id": 1}
 
 
+# Fewer than the models' vocabulary, as real models have it.
+TOKENIZER_TOKENS = 600
+
+
 def save_tokenizer(folder: Path) -> None:
-    """Byte-level BPE with GPT-2's pieces, trained on README.md: 600 tokens, two of them special."""
+    """Byte-level BPE with GPT-2's pieces, trained on README.md; two tokens are special."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=["<|im_start|>", "<|im_end|>"], show_progress=False,
+    trainer = trainers.BpeTrainer(vocab_size=TOKENIZER_TOKENS, special_tokens=["<|im_start|>", "<|im_end|>"], show_progress=False,
                                   initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()))
     tokenizer.train_from_iterator([REPOSITORY.joinpath("README.md").read_text(encoding="utf-8")], trainer)
     saved = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<|im_start|>", eos_token="<|im_end|>")
@@ -41,6 +45,8 @@ def make(folder: Path, *, family: str = "Llama", dtype: str = "float32", shard_s
         # Larger than a fresh model's, so that attention is far from uniform and logits from zero; norms that differ.
         for parameter in model.parameters():
             parameter.mul_(3.0) if parameter.dim() > 1 else parameter.add_(0.2 * torch.rand_like(parameter))
+        # Ids that the tokenizer lacks have logits of zero, so that they are never the most likely ones.
+        model.get_output_embeddings().weight[TOKENIZER_TOKENS:] = 0.0
     model = model.to(getattr(torch, dtype))
     model.save_pretrained(folder, max_shard_size=shard_size)
     if tokenizer:
