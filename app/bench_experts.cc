@@ -56,7 +56,7 @@ struct Shards {
     }
     const engine::ExpertLayout layout(*file, description);
     return std::unique_ptr<engine::FeedForward>(new RemoteFeedForward(
-        std::move(links), RemoteFeedForward::Expectation::Of(layout, model_hash, message_bytes)));
+        std::move(links), decoder::ShardExpectation::Of(layout, model_hash, message_bytes)));
   }
 };
 
@@ -114,8 +114,7 @@ class DecodeFrame {
       input_.x8 = &blocks_;
     }
     const engine::ExpertWork work{.expert = expert, .tokens = kFrameTokens};
-    std::vector<bool> here(expert + 1, true);
-    frame_ = decoder::MakeFrames(input_, {&work, 1}, here, hidden_, kFrameTokens).front();
+    frame_ = decoder::MakeFrames(input_, {&work, 1}, {true}, hidden_, kFrameTokens).front();
     frame_.request.set_model_hash(model_hash);
   }
 

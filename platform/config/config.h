@@ -101,7 +101,7 @@ struct ProcessConfig {
   /// "HOST:PORT" for metrics and health; empty: none.
   std::string http;
   /// The experts of every feed-forward layer (of a dense one: its slices) that live here when `services` has
-  /// "experts"; empty: all.
+  /// "experts"; empty: all. What lives in several processes survives the loss of one.
   std::vector<int64_t> expert_slices;
 };
 
@@ -163,8 +163,8 @@ using ConfigOverride = std::pair<std::string, std::string>;
 
 /// Reads the file (empty path: none), then the variables (name to value), then the overrides; expands,
 /// checks. Errors: NOT_FOUND (no such file), INVALID_ARGUMENT: an unknown key (with file, line, and the
-/// nearest valid key), a value of the wrong kind or outside its range, a service or slice that two processes
-/// claim, an address used twice. A variable CONCLAVE_* that is not known is refused only when it is within
+/// nearest valid key), a value of the wrong kind or outside its range, a service that two processes claim, an
+/// address used twice. A variable CONCLAVE_* that is not known is refused only when it is within
 /// two letters of a known one: others put variables there too (Kubernetes does for a service of this name).
 Result<Config> LoadConfig(const std::filesystem::path& file,
                           const std::map<std::string, std::string>& environment,

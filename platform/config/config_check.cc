@@ -65,9 +65,6 @@ Status CheckProcess(const ProcessConfig& process) {
 }
 
 Status CheckSlices(const Config& config) {
-  std::map<int64_t, std::string> owners;
-  size_t shards = 0;
-  bool some_unnamed = false;
   for (const ProcessConfig& process : config.processes) {
     const bool has_experts =
         std::find(process.services.begin(), process.services.end(), "experts") != process.services.end();
@@ -75,24 +72,14 @@ Status CheckSlices(const Config& config) {
       return InvalidArgument("process \"" + process.name +
                              "\" has expert slices but not the service experts");
     }
-    if (!has_experts) continue;
-    ++shards;
-    some_unnamed = some_unnamed || process.expert_slices.empty();
     std::set<int64_t> own;
     for (const int64_t slice : process.expert_slices) {
       if (!own.insert(slice).second) {
         return InvalidArgument("process \"" + process.name + "\": slice " + std::to_string(slice) +
                                " occurs twice");
       }
-      const auto [owner, is_new] = owners.emplace(slice, process.name);
-      if (!is_new) {
-        return InvalidArgument("slice " + std::to_string(slice) + " belongs to \"" + owner->second +
-                               "\" and to \"" + process.name + "\"");
-      }
     }
   }
-  if (shards > 1 && some_unnamed)
-    return InvalidArgument("with several experts processes, each must name its slices");
   return Status::Ok();
 }
 

@@ -106,8 +106,7 @@ Result<std::unique_ptr<engine::FeedForward>> MakeFeedForward(
     links.push_back(std::make_unique<ExpertLink>(channels[i], addresses[i], context.config.expert_transport));
   }
   const engine::ExpertLayout layout(file, description);
-  auto expected =
-      RemoteFeedForward::Expectation::Of(layout, context.model.hash, context.config.limits.message_bytes);
+  auto expected = ShardExpectation::Of(layout, context.model.hash, context.config.limits.message_bytes);
   return std::unique_ptr<engine::FeedForward>(new RemoteFeedForward(std::move(links), std::move(expected)));
 }
 

@@ -73,7 +73,7 @@ void FillRequest(const engine::FeedForwardInput& input, const std::vector<Part>&
 }  // namespace
 
 std::vector<ExpertFrame> MakeFrames(const engine::FeedForwardInput& input,
-                                    std::span<const engine::ExpertWork> work, const std::vector<bool>& here,
+                                    std::span<const engine::ExpertWork> work, const std::vector<bool>& chosen,
                                     int64_t hidden, int64_t most_rows) {
   std::vector<ExpertFrame> frames;
   std::vector<Part> parts;
@@ -87,11 +87,13 @@ std::vector<ExpertFrame> MakeFrames(const engine::FeedForwardInput& input,
     parts.clear();
   };
   int64_t first_row = 0;
-  for (const engine::ExpertWork& each : work) {
-    for (int64_t begin = 0; begin < each.tokens && here[each.expert];) {
+  for (size_t index = 0; index < work.size(); ++index) {
+    const engine::ExpertWork& each = work[index];
+    for (int64_t begin = 0; begin < each.tokens && chosen[index];) {
       const int64_t end = std::min(each.tokens, begin + most_rows - frame.rows);
       parts.push_back({&each, begin, end});
       frame.pieces.push_back({.first_row = first_row + begin, .rows = end - begin});
+      frame.work.push_back(static_cast<int32_t>(index));
       frame.rows += end - begin;
       begin = end;
       if (frame.rows == most_rows) close();

@@ -19,14 +19,15 @@ struct ExpertFrame {
   };
   v1::ExchangeRequest request;  ///< without frame, layer and hash
   std::vector<Piece> pieces;    ///< in the order of the answer
+  std::vector<int32_t> work;    ///< of which work they are, as MakeFrames counts
   int64_t rows = 0;             ///< of the answer
 };
 
-/// The frames that ask a shard for its part of a layer's work: what experts with `here[expert]` compute, with
-/// the input's rows that they read, as 8-bit blocks (as the kernels made them) or float32. A frame's answer
-/// has at most `most_rows` rows.
+/// The frames that ask a shard for its part of a layer's work, that with `chosen[index]`: with the input's
+/// rows that it reads, as 8-bit blocks (as the kernels made them) or float32. A frame's answer has at most
+/// `most_rows` rows.
 std::vector<ExpertFrame> MakeFrames(const engine::FeedForwardInput& input,
-                                    std::span<const engine::ExpertWork> work, const std::vector<bool>& here,
+                                    std::span<const engine::ExpertWork> work, const std::vector<bool>& chosen,
                                     int64_t hidden, int64_t most_rows);
 
 /// Copies a shard's answer [rows, hidden] to where it belongs in `outputs` [rows of all work, hidden].

@@ -37,13 +37,23 @@ inline constexpr int64_t kDiskRestMs = 60'000;
 /// How long the decoder's end may be put off to write down what the prefix cache holds.
 inline constexpr int64_t kLongestDiskSaveMs = 5000;
 
-/// How long one feed-forward layer may take in shards, with everything that is asked again.
+/// How long one feed-forward layer may take in shards, with everything that is asked again. Tests choose it.
 inline constexpr std::chrono::milliseconds kLayerTimeout{5000};
 /// How long a shard may take to take a frame in, and to share memory with this process.
 inline constexpr std::chrono::milliseconds kFrameSendTimeout{2000};
 inline constexpr std::chrono::milliseconds kAttachTimeout{1000};
-/// A pause before a broken link is tried again.
+/// A pause where a layer's work can be done nowhere at the moment.
 inline constexpr std::chrono::milliseconds kLinkRetryPause{20};
+/// How long a shard may take to say what lives there: one that is needed, and one that others stand in for.
+inline constexpr std::chrono::milliseconds kShardIntroduction{1000};
+inline constexpr std::chrono::milliseconds kShardProbe{20};
+/// How long a shard that failed is left alone where others stand in for it; twice as long each time.
+inline constexpr std::chrono::milliseconds kFirstShardRest{200};
+inline constexpr std::chrono::milliseconds kLongestShardRest{10'000};
+/// A shard is late, and its work goes to others where it can, when it takes so many times what it usually
+/// takes, and at least so long.
+inline constexpr int64_t kLateTimes = 8;
+inline constexpr std::chrono::milliseconds kLeastLateness{100};
 /// Frames on their way to one shard at once: the next ones travel while one is computed.
 inline constexpr size_t kMostFramesInFlight = 4;
 /// Of one shard's answer to one frame.

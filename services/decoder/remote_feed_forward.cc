@@ -1,6 +1,8 @@
 #include "services/decoder/remote_feed_forward.h"
 
 #include <algorithm>
+#include <numeric>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -12,139 +14,192 @@ namespace {
 using std::chrono::steady_clock;
 using std::chrono::system_clock;
 
-bool WorthAnotherTry(const Status& status) {
-  return status.code() == StatusCode::kUnavailable || status.code() == StatusCode::kCancelled ||
-         status.code() == StatusCode::kDataLoss;
+/// The same moment on the clock of gRPC's deadlines.
+system_clock::time_point OnSystemClock(steady_clock::time_point moment) {
+  return system_clock::now() +
+         std::chrono::duration_cast<system_clock::duration>(moment - steady_clock::now());
 }
 
 }  // namespace
 
-RemoteFeedForward::Expectation RemoteFeedForward::Expectation::Of(const engine::ExpertLayout& layout,
-                                                                  std::string model_hash,
-                                                                  int64_t message_bytes) {
-  Expectation expected{.model_hash = std::move(model_hash), .hidden = layout.hidden()};
-  for (int64_t layer = 0; layer < layout.layers(); ++layer) expected.layers.push_back(layout.layer(layer));
-  expected.answer_bytes = std::min(kExpertAnswerBytes, message_bytes / 2);
-  return expected;
+RemoteFeedForward::RemoteFeedForward(std::vector<std::unique_ptr<ExpertLink>> links,
+                                     ShardExpectation expected)
+    : expected_(std::move(expected)), most_experts_(expected_.most_experts()) {
+  for (auto& link : links) homes_.emplace_back(std::move(link));
 }
 
-RemoteFeedForward::RemoteFeedForward(std::vector<std::unique_ptr<ExpertLink>> links, Expectation expected)
-    : expected_(std::move(expected)) {
-  for (auto& link : links) homes_.push_back({.link = std::move(link)});
-  for (const engine::LayerExperts& layer : expected_.layers) {
-    most_experts_ = std::max(most_experts_, layer.total());
-  }
-}
-
-Status RemoteFeedForward::Learn(Home& home, system_clock::time_point deadline) {
-  CONCLAVE_ASSIGN_OR_RETURN(const v1::ExpertsServiceDescribeResponse shard, home.link->Describe(deadline));
-  const bool fits = shard.model().model_hash() == expected_.model_hash &&
-                    shard.layers() == expected_.layers.size() && shard.hidden_size() == expected_.hidden &&
-                    shard.total_slices() == most_experts_;
-  if (!fits) {
-    return FailedPrecondition("expert shard at " + home.link->address() + " serves model " +
-                              shard.model().model_hash().substr(0, 12) + " with " +
-                              std::to_string(shard.total_slices()) + " experts; this decoder runs " +
-                              expected_.model_hash.substr(0, 12) + " with " + std::to_string(most_experts_));
-  }
-  home.here.assign(most_experts_, false);
-  for (const int64_t expert : shard.slices()) {
-    if (expert >= most_experts_) {
-      return FailedPrecondition("expert shard at " + home.link->address() + " names expert " +
-                                std::to_string(expert) + " of " + std::to_string(most_experts_));
-    }
-    home.here[expert] = true;
-  }
-  return Status::Ok();
-}
-
-Status RemoteFeedForward::Connect(system_clock::time_point deadline) {
-  for (Home& home : homes_) CONCLAVE_RETURN_IF_ERROR(Learn(home, deadline));
+bool RemoteFeedForward::EveryExpertLives() const {
   for (int64_t expert = 0; expert < most_experts_; ++expert) {
-    const auto owners = std::ranges::count_if(homes_, [&](const Home& home) { return home.here[expert]; });
-    if (owners == 1) continue;
-    return Unavailable("feed-forward expert " + std::to_string(expert) + " lives in " +
-                       std::to_string(owners) + " shards; each must live in exactly one");
+    if (std::ranges::none_of(homes_, [&](const ExpertHome& home) { return home.Has(expert); })) return false;
   }
-  connected_ = true;
-  return Status::Ok();
+  return true;
 }
 
-void RemoteFeedForward::MakeFrames(int64_t layer, const engine::FeedForwardInput& input) {
-  dispatch_.Plan(expected_.layers[layer], input.tokens, input.routing);
-  const auto count = static_cast<size_t>(dispatch_.rows() * expected_.hidden);
-  if (outputs_.size() < count) outputs_.resize(count);
+/// Asks the shards that are not known. Those that others stand in for can wait until they have rested, and
+/// are not waited for.
+void RemoteFeedForward::LearnDue(Pass& pass) {
+  for (ExpertHome& home : homes_) {
+    if (home.known()) continue;
+    const auto now = steady_clock::now();
+    const bool needed = !EveryExpertLives();
+    if (!needed && home.resting(now)) continue;
+    const auto patience = needed ? kShardIntroduction : kShardProbe;
+    const Status learnt =
+        home.Learn(expected_, OnSystemClock(std::min<Clock::time_point>(pass.deadline, now + patience)));
+    if (learnt.ok()) {
+      platform::LogInfo("decoder", "an expert shard is there", {{"address", home.address()}});
+      continue;
+    }
+    home.Rest(now);
+    if (needed) pass.failure = learnt;
+    platform::LogDebug("decoder", "an expert shard is not there", {{"error", learnt.ToString()}});
+  }
+}
+
+/// Of the shards where an expert lives, the one that has least to do.
+ExpertHome* RemoteFeedForward::HomeFor(int64_t expert, const std::vector<int64_t>& rows) {
+  ExpertHome* best = nullptr;
+  for (ExpertHome& home : homes_) {
+    if (!home.Has(expert)) continue;
+    if (best == nullptr || rows[&home - homes_.data()] < rows[best - homes_.data()]) best = &home;
+  }
+  return best;
+}
+
+void RemoteFeedForward::Give(const Pass& pass, const std::vector<std::vector<bool>>& chosen) {
   const int64_t row_bytes = expected_.hidden * static_cast<int64_t>(sizeof(float));
   const int64_t most_rows = std::max<int64_t>(1, expected_.answer_bytes / row_bytes);
-  for (Home& home : homes_) {
-    home.frames = decoder::MakeFrames(input, dispatch_.work(), home.here, expected_.hidden, most_rows);
-    home.sent = 0;
-    home.answered = 0;
-    for (ExpertFrame& frame : home.frames) {
-      frame.request.set_layer(static_cast<uint32_t>(layer));
+  for (size_t i = 0; i < homes_.size(); ++i) {
+    auto frames = MakeFrames(pass.input, dispatch_.work(), chosen[i], expected_.hidden, most_rows);
+    for (ExpertFrame& frame : frames) {
+      frame.request.set_layer(static_cast<uint32_t>(pass.layer));
       frame.request.set_model_hash(expected_.model_hash);
     }
+    homes_[i].Give(std::move(frames));
   }
 }
 
-Status RemoteFeedForward::SendMore(Home& home) {
-  while (home.sent < home.frames.size() && home.sent - home.answered < kMostFramesInFlight) {
-    CONCLAVE_RETURN_IF_ERROR(home.link->Send(home.frames[home.sent].request));
-    ++home.sent;
+/// Gives all open work that can be done to shards; the rest stays open.
+void RemoteFeedForward::Assign(Pass& pass) {
+  const auto work = dispatch_.work();
+  std::vector<std::vector<bool>> chosen(homes_.size(), std::vector<bool>(work.size(), false));
+  std::vector<int64_t> rows;
+  for (const ExpertHome& home : homes_) rows.push_back(home.open_rows());
+  std::vector<int32_t> homeless;
+  for (const int32_t index : pass.open) {
+    const ExpertHome* home = HomeFor(work[index].expert, rows);
+    if (home == nullptr) {
+      homeless.push_back(index);
+      continue;
+    }
+    const auto place = home - homes_.data();
+    chosen[place][index] = true;
+    rows[place] += work[index].tokens;
   }
-  return Status::Ok();
+  if (!homeless.empty() && pass.failure.ok()) {
+    pass.failure =
+        Unavailable("feed-forward expert " + std::to_string(work[homeless.front()].expert) + " of layer " +
+                    std::to_string(pass.layer) + " lives in no shard that can be reached");
+  }
+  pass.open = std::move(homeless);
+  Give(pass, chosen);
 }
 
-Status RemoteFeedForward::TakeOne(Home& home, steady_clock::time_point deadline) {
-  CONCLAVE_RETURN_IF_ERROR(home.link->Receive(answer_, deadline));
-  CONCLAVE_RETURN_IF_ERROR(
-      TakeAnswer(home.frames[home.answered], answer_.output(), expected_.hidden, outputs_.data()));
-  ++home.answered;
-  return Status::Ok();
+bool RemoteFeedForward::Lives(int32_t work, const ExpertHome* elsewhere_than) const {
+  const int64_t expert = dispatch_.work()[work].expert;
+  return std::ranges::any_of(
+      homes_, [&](const ExpertHome& home) { return &home != elsewhere_than && home.Has(expert); });
 }
 
-/// Sends every home what it may have, and takes one answer of each; the first failure is returned after all
-/// were heard.
-Status RemoteFeedForward::AskOnce(steady_clock::time_point deadline) {
-  Status first;
-  const auto note = [&](Home& home, const Status& status) {
-    if (status.ok()) return;
-    home.link->Reset();
-    home.sent = home.answered;
-    if (first.ok()) first = status;
-  };
-  for (Home& home : homes_) note(home, SendMore(home));
-  for (Home& home : homes_) {
-    if (home.sent > home.answered) note(home, TakeOne(home, deadline));
-  }
-  return first;
+/// Where all that a shard has open can be done elsewhere, it is not waited for much longer than usual; longer
+/// with each shard that was late, since then the work itself may be long.
+RemoteFeedForward::Clock::time_point RemoteFeedForward::DeadlineFor(const Pass& pass,
+                                                                    const ExpertHome& home) const {
+  const auto patience = home.Patience();
+  const auto now = steady_clock::now();
+  if (patience > expected_.layer_timeout) return pass.deadline;
+  const bool elsewhere =
+      std::ranges::all_of(home.OpenWork(), [&](int32_t work) { return Lives(work, &home); });
+  return elsewhere ? std::min(pass.deadline, now + patience * (1 + 2 * pass.late_shards)) : pass.deadline;
 }
 
-/// Until every frame is answered, again and again where a link breaks.
-Status RemoteFeedForward::AskAll(steady_clock::time_point deadline) {
-  while (!std::ranges::all_of(homes_, &Home::done)) {
-    const Status status = AskOnce(deadline);
-    if (status.ok()) continue;
-    if (!WorthAnotherTry(status) || steady_clock::now() + kLinkRetryPause >= deadline) return status;
-    std::this_thread::sleep_for(kLinkRetryPause);
+/// A shard that failed loses its work.
+void RemoteFeedForward::Note(Pass& pass, ExpertHome& home, const Status& status) {
+  if (status.ok()) return;
+  const std::vector<int32_t> open = home.OpenWork();
+  pass.open.insert(pass.open.end(), open.begin(), open.end());
+  pass.failure = status;
+  if (status.code() == StatusCode::kDeadlineExceeded) ++pass.late_shards;
+  home.Fail(steady_clock::now());
+  platform::LogWarning("decoder", "an expert shard failed",
+                       {{"layer", pass.layer}, {"error", status.ToString()}});
+}
+
+/// Sends every shard what it may have, and takes one answer of each.
+void RemoteFeedForward::AskOnce(Pass& pass) {
+  for (ExpertHome& home : homes_) Note(pass, home, home.SendMore());
+  for (ExpertHome& home : homes_) {
+    if (!home.waiting()) continue;
+    Note(pass, home, home.TakeOne(expected_.hidden, outputs_.data(), DeadlineFor(pass, home)));
   }
-  return Status::Ok();
+}
+
+/// Whether the open work may still be done: elsewhere, or by a shard that comes back.
+bool RemoteFeedForward::WorthAnotherTry(const Pass& pass) const {
+  if (steady_clock::now() + kLinkRetryPause >= pass.deadline) return false;
+  switch (pass.failure.code()) {
+    case StatusCode::kOk:
+    case StatusCode::kUnavailable:
+    case StatusCode::kCancelled:
+    case StatusCode::kDataLoss:
+    case StatusCode::kDeadlineExceeded: return true;
+    case StatusCode::kInvalidArgument: return false;  // Every shard would say so.
+    default: return std::ranges::all_of(pass.open, [&](int32_t work) { return Lives(work, nullptr); });
+  }
+}
+
+void RemoteFeedForward::Compute(Pass& pass) {
+  const auto all_done = [&] { return std::ranges::all_of(homes_, &ExpertHome::done); };
+  while (!pass.open.empty() || !all_done()) {
+    if (!pass.open.empty()) {
+      if (!WorthAnotherTry(pass)) return;
+      LearnDue(pass);
+      Assign(pass);
+    }
+    if (all_done()) {
+      std::this_thread::sleep_for(kLinkRetryPause);
+    } else {
+      AskOnce(pass);
+    }
+  }
+  pass.failure = Status::Ok();
+}
+
+/// What the requests of the step are told: the deadline was this layer's and not the client's, and what was
+/// lost on the way is worth another request.
+Status RemoteFeedForward::Reported(const Pass& pass) {
+  platform::LogWarning("decoder", "a feed-forward layer could not be computed",
+                       {{"layer", pass.layer}, {"error", pass.failure.ToString()}});
+  switch (pass.failure.code()) {
+    case StatusCode::kCancelled:
+    case StatusCode::kDataLoss:
+    case StatusCode::kDeadlineExceeded: return Unavailable(pass.failure.message());
+    default: return pass.failure;
+  }
 }
 
 Status RemoteFeedForward::AddTo(int64_t layer, const engine::FeedForwardInput& input,
                                 engine::ThreadPool& pool, float* residual) {
-  if (!connected_) CONCLAVE_RETURN_IF_ERROR(Connect(system_clock::now() + kLayerTimeout));
-  MakeFrames(layer, input);
+  dispatch_.Plan(expected_.layers[layer], input.tokens, input.routing);
+  const auto count = static_cast<size_t>(dispatch_.rows() * expected_.hidden);
+  if (outputs_.size() < count) outputs_.resize(count);
+  Pass pass{.layer = layer, .input = input, .deadline = steady_clock::now() + expected_.layer_timeout};
+  pass.open.resize(dispatch_.work().size());
+  std::iota(pass.open.begin(), pass.open.end(), 0);
   pool.Rest();
-  const Status status = AskAll(steady_clock::now() + kLayerTimeout);
-  if (!status.ok()) {
-    platform::LogWarning("decoder", "a feed-forward layer could not be computed",
-                         {{"layer", layer}, {"error", status.ToString()}});
-    connected_ = false;
-    // The deadline was this layer's and not the client's.
-    const bool silent = status.code() == StatusCode::kDeadlineExceeded;
-    return silent || WorthAnotherTry(status) ? Unavailable(status.message()) : status;
-  }
+  Compute(pass);
+  for (ExpertHome& home : homes_) home.Clear();
+  if (!pass.failure.ok()) return Reported(pass);
   dispatch_.AddTo(outputs_.data(), expected_.hidden, pool, residual);
   return Status::Ok();
 }

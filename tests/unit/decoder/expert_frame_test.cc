@@ -28,7 +28,9 @@ class ExpertFrameTest : public ::testing::Test {
   static constexpr int64_t kMany = 1000;
 
   std::vector<ExpertFrame> Frames(const std::vector<bool>& here, int64_t most_rows) const {
-    return MakeFrames({.tokens = 4, .x = x_}, work_, here, 1, most_rows);
+    std::vector<bool> chosen;
+    for (const engine::ExpertWork& work : work_) chosen.push_back(here[work.expert]);
+    return MakeFrames({.tokens = 4, .x = x_}, work_, chosen, 1, most_rows);
   }
 
   static std::vector<float> InputOf(const ExpertFrame& frame) {
@@ -56,6 +58,7 @@ TEST_F(ExpertFrameTest, OnlyTheTokensThatAShardNeedsGoThere) {
   EXPECT_THAT(InputOf(frames[0]), ElementsAre(10.0f, 13.0f));
   EXPECT_THAT(Shown(frames[0]), ElementsAre("0: all", "1: 1"));
   EXPECT_EQ(frames[0].rows, 3);
+  EXPECT_THAT(frames[0].work, ElementsAre(0, 1));
 
   const auto others = Frames({false, false, true, true, true}, kMany);
   ASSERT_EQ(others.size(), 1u);

@@ -1,7 +1,9 @@
 #include "services/decoder/remote_feed_forward.h"
 
 #include <atomic>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -33,6 +35,8 @@ class FakeExperts final : public v1::ExpertsService::Service {
       grpc::ServerReaderWriter<v1::ExchangeResponse, v1::ExchangeRequest>* stream) override {
     v1::ExchangeRequest request;
     while (stream->Read(&request)) {
+      ++frames;
+      while (silent) std::this_thread::sleep_for(std::chrono::milliseconds(1));
       if (failures > 0 && failures-- > 0) return {failure_code, "the shard failed"};
       std::vector<float> x(request.input().data().size() / sizeof(float));
       std::memcpy(x.data(), request.input().data().data(), request.input().data().size());
@@ -46,6 +50,8 @@ class FakeExperts final : public v1::ExpertsService::Service {
       most_rows = std::max(most_rows.load(), rows);
       response.set_checksum(platform::FrameChecksum(response));
       if (damages > 0 && damages-- > 0) response.mutable_output()->mutable_data()->front() ^= 1;
+      if (lies) response.mutable_output()->set_shape(0, rows + 1);
+      if (lies) response.set_checksum(platform::FrameChecksum(response));
       if (unasked) stream->Write(response);
       stream->Write(response);
     }
@@ -57,6 +63,9 @@ class FakeExperts final : public v1::ExpertsService::Service {
   grpc::StatusCode failure_code = grpc::StatusCode::UNAVAILABLE;
   std::atomic<int> damages = 0;       ///< answers that arrive with a wrong bit
   std::atomic<bool> unasked = false;  ///< every answer comes twice
+  std::atomic<bool> lies = false;     ///< answers have another shape than their numbers
+  std::atomic<bool> silent = false;   ///< frames are taken and not answered
+  std::atomic<int> frames = 0;        ///< that came
 
   std::atomic<uint32_t> most_rows = 0;  ///< of an answer
 
@@ -99,11 +108,12 @@ class RemoteFeedForwardTest : public ::testing::Test {
           grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()),
           "the shard"));
     }
-    remote_ = std::make_unique<RemoteFeedForward>(
-        std::move(links), RemoteFeedForward::Expectation{.model_hash = "hash",
-                                                         .hidden = kHidden,
-                                                         .layers = {layers_, layers_},
-                                                         .answer_bytes = answer_bytes_});
+    remote_ = std::make_unique<RemoteFeedForward>(std::move(links),
+                                                  ShardExpectation{.model_hash = "hash",
+                                                                   .hidden = kHidden,
+                                                                   .layers = {layers_, layers_},
+                                                                   .answer_bytes = answer_bytes_,
+                                                                   .layer_timeout = layer_timeout_});
   }
 
   Status Add(int64_t tokens) {
@@ -114,9 +124,11 @@ class RemoteFeedForwardTest : public ::testing::Test {
 
   engine::LayerExperts layers_{.routed = 0, .common = 3};
   int64_t answer_bytes_ = 1 << 20;
+  std::chrono::milliseconds layer_timeout_ = kLayerTimeout;
   FakeExperts first_{{0, 2}};
   FakeExperts second_{{1}};
   FakeExperts overlapping_{{1, 2}};
+  FakeExperts all_{{0, 1, 2}}, all_too_{{0, 1, 2}};
   std::vector<std::unique_ptr<grpc::Server>> servers_;
   std::unique_ptr<RemoteFeedForward> remote_;
   engine::ThreadPool pool_{1};
@@ -191,17 +203,72 @@ TEST_F(RemoteFeedForwardTest, RefusalIsReportedAndLeavesTheResidualAlone) {
 }
 
 TEST_F(RemoteFeedForwardTest, SilentShardIsUnavailableAndNotTheClientsDeadline) {
+  layer_timeout_ = std::chrono::milliseconds(200);
   Start({&first_, &second_});
-  second_.failure_code = grpc::StatusCode::DEADLINE_EXCEEDED;
-  second_.failures = 1;
+  second_.silent = true;
   EXPECT_EQ(Add(1).code(), StatusCode::kUnavailable);
+  second_.silent = false;
+  EXPECT_TRUE(Add(1).ok());
 }
 
-TEST_F(RemoteFeedForwardTest, EverySliceHasExactlyOneHome) {
+TEST_F(RemoteFeedForwardTest, ExpertsMayLiveInSeveralShardsButNotInNone) {
   Start({&first_, &overlapping_});
-  EXPECT_EQ(Add(1).code(), StatusCode::kUnavailable);
+  ASSERT_TRUE(Add(2).ok());
+  EXPECT_EQ(residual_, std::vector<float>(2 * kHidden, 16.0f));
+  layer_timeout_ = std::chrono::milliseconds(100);
   Start({&first_});
-  EXPECT_EQ(Add(1).code(), StatusCode::kUnavailable);
+  const Status status = Add(1);
+  EXPECT_EQ(status.code(), StatusCode::kUnavailable);
+  EXPECT_NE(status.message().find("expert 1 of layer 1 lives in no shard"), std::string::npos)
+      << status.message();
+}
+
+TEST_F(RemoteFeedForwardTest, ShardsWithTheSameExpertsShareTheWork) {
+  Start({&all_, &all_too_});
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(Add(3).ok());
+  EXPECT_GE(all_.frames, 4);
+  EXPECT_GE(all_too_.frames, 4);
+}
+
+TEST_F(RemoteFeedForwardTest, AShardsWorkIsDoneElsewhereWhenItBreaks) {
+  Start({&all_, &all_too_});
+  ASSERT_TRUE(Add(3).ok());
+  all_.failures = 1;
+  const int before = all_.frames;
+  ASSERT_TRUE(Add(3).ok());
+  EXPECT_EQ(residual_, std::vector<float>(3 * kHidden, 16.0f));
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(Add(3).ok());
+  EXPECT_EQ(all_.frames, before + 1) << "it is left alone for a while";
+  std::this_thread::sleep_for(kFirstShardRest);
+  ASSERT_TRUE(Add(3).ok());
+  EXPECT_EQ(all_.frames, before + 2) << "and then used again";
+}
+
+TEST_F(RemoteFeedForwardTest, AShardsWorkIsDoneElsewhereWhenItLies) {
+  Start({&all_, &all_too_});
+  all_.lies = true;
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(Add(3).ok());
+    EXPECT_EQ(residual_, std::vector<float>(3 * kHidden, 16.0f));
+  }
+}
+
+TEST_F(RemoteFeedForwardTest, AShardsWorkIsDoneElsewhereWhenItIsSilent) {
+  Start({&all_, &all_too_});
+  ASSERT_TRUE(Add(3).ok());
+  all_.silent = true;
+  const auto start = std::chrono::steady_clock::now();
+  ASSERT_TRUE(Add(3).ok());
+  EXPECT_LT(std::chrono::steady_clock::now() - start, kLayerTimeout / 2);
+  EXPECT_EQ(residual_, std::vector<float>(3 * kHidden, 16.0f));
+  all_.silent = false;
+}
+
+TEST_F(RemoteFeedForwardTest, AShardOfAnotherModelIsNotNeededWhereOthersHaveItsExperts) {
+  all_.model_hash = "other";
+  Start({&all_too_, &all_});
+  ASSERT_TRUE(Add(3).ok());
+  EXPECT_EQ(all_.frames, 0);
 }
 
 TEST_F(RemoteFeedForwardTest, AnotherModelIsRefused) {

@@ -127,6 +127,15 @@ TEST_F(ConfigTest, OnlyTheListedVariablesAreReplaced) {
       << "HOME is not set";
 }
 
+TEST_F(ConfigTest, ExpertsMayLiveInSeveralProcesses) {
+  const auto config = Load(
+      "processes:\n - {name: a, services: [experts], listen: '127.0.0.1:1', experts: {slices: [0, 1]}}\n"
+      " - {name: b, services: [experts], listen: '127.0.0.1:2', experts: {slices: [1]}}\n"
+      " - {name: c, services: [experts], listen: '127.0.0.1:3'}\n",
+      {{"HOME", "/h"}});
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+}
+
 TEST_F(ConfigTest, ContradictionsBetweenProcessesAreRefused) {
   const std::string a =
       "processes:\n - {name: a, services: [experts, router], listen: '127.0.0.1:1', experts: {slices: "
@@ -135,9 +144,6 @@ TEST_F(ConfigTest, ContradictionsBetweenProcessesAreRefused) {
   ExpectRefused(a + " - {name: b, services: [feedback], listen: '127.0.0.1:1'}\n", {"used twice"});
   ExpectRefused(a + " - {name: b, services: [router], listen: '127.0.0.1:2'}\n",
                 {"router", "\"a\"", "\"b\""});
-  ExpectRefused(a + " - {name: b, services: [experts], listen: '127.0.0.1:2', experts: {slices: [0]}}\n",
-                {"slice 0"});
-  ExpectRefused(a + " - {name: b, services: [experts], listen: '127.0.0.1:2'}\n", {"name its slices"});
   ExpectRefused(a + " - {name: b, services: [feedback], listen: '127.0.0.1:2', experts: {slices: [1]}}\n",
                 {"not the service"});
   ExpectRefused(a + " - {name: b, services: [], listen: '127.0.0.1:2'}\n", {"no services"});

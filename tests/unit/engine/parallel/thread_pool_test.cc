@@ -19,6 +19,17 @@ TEST(ThreadPoolTest, DefaultsToTheUsableProcessors) {
   EXPECT_EQ(ThreadPool(3).size(), 3);
 }
 
+TEST(ThreadPoolTest, MembersThatRestComeToTheNextRegion) {
+  ThreadPool pool(3);
+  for (int round = 0; round < 100; ++round) {
+    std::atomic<int> runs = 0;
+    pool.Run([&](int) { ++runs; });
+    EXPECT_EQ(runs, 3);
+    pool.Rest();
+    if (round % 10 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
 TEST(ThreadPoolTest, RunsOnceOnEachMemberAndTheCallerIsMemberZero) {
   for (const int size : {1, 2, 5}) {
     ThreadPool pool(size);
