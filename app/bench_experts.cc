@@ -114,7 +114,8 @@ class DecodeFrame {
       input_.x8 = &blocks_;
     }
     const engine::ExpertWork work{.expert = expert, .tokens = kFrameTokens};
-    frame_ = decoder::MakeFrames(input_, {&work, 1}, {true}, hidden_, kFrameTokens).front();
+    const decoder::WorkShare all{.work = 0, .begin = 0, .end = kFrameTokens};
+    frame_ = decoder::MakeFrames(input_, {&work, 1}, {&all, 1}, hidden_, kFrameTokens).front();
     frame_.request.set_model_hash(model_hash);
   }
 

@@ -73,8 +73,8 @@ void FillRequest(const engine::FeedForwardInput& input, const std::vector<Part>&
 }  // namespace
 
 std::vector<ExpertFrame> MakeFrames(const engine::FeedForwardInput& input,
-                                    std::span<const engine::ExpertWork> work, const std::vector<bool>& chosen,
-                                    int64_t hidden, int64_t most_rows) {
+                                    std::span<const engine::ExpertWork> work,
+                                    std::span<const WorkShare> shares, int64_t hidden, int64_t most_rows) {
   std::vector<ExpertFrame> frames;
   std::vector<Part> parts;
   std::vector<int32_t> places;
@@ -86,19 +86,20 @@ std::vector<ExpertFrame> MakeFrames(const engine::FeedForwardInput& input,
     frame = {};
     parts.clear();
   };
-  int64_t first_row = 0;
-  for (size_t index = 0; index < work.size(); ++index) {
-    const engine::ExpertWork& each = work[index];
-    for (int64_t begin = 0; begin < each.tokens && chosen[index];) {
-      const int64_t end = std::min(each.tokens, begin + most_rows - frame.rows);
-      parts.push_back({&each, begin, end});
+  int64_t first_row = 0;  // Of the outputs of the work at hand.
+  int32_t index = 0;
+  for (const WorkShare& share : shares) {
+    for (; index < share.work; ++index) first_row += work[index].tokens;
+    for (int64_t begin = share.begin; begin < share.end;) {
+      if (!parts.empty() && parts.back().work == &work[index]) close();  // A frame names an expert once.
+      const int64_t end = std::min(share.end, begin + most_rows - frame.rows);
+      parts.push_back({&work[index], begin, end});
       frame.pieces.push_back({.first_row = first_row + begin, .rows = end - begin});
-      frame.work.push_back(static_cast<int32_t>(index));
+      frame.shares.push_back({.work = index, .begin = begin, .end = end});
       frame.rows += end - begin;
       begin = end;
       if (frame.rows == most_rows) close();
     }
-    first_row += each.tokens;
   }
   close();
   return frames;

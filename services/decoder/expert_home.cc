@@ -82,10 +82,10 @@ Status ExpertHome::TakeOne(int64_t hidden, float* outputs, Clock::time_point dea
   return Status::Ok();
 }
 
-std::vector<int32_t> ExpertHome::OpenWork() const {
-  std::vector<int32_t> open;
+std::vector<WorkShare> ExpertHome::OpenWork() const {
+  std::vector<WorkShare> open;
   for (size_t i = answered_; i < frames_.size(); ++i) {
-    open.insert(open.end(), frames_[i].work.begin(), frames_[i].work.end());
+    open.insert(open.end(), frames_[i].shares.begin(), frames_[i].shares.end());
   }
   return open;
 }

@@ -62,8 +62,8 @@ class ExpertHome {
   Status SendMore();
   /// Takes one answer in. Errors: as ExpertLink, INTERNAL (an answer of another shape).
   Status TakeOne(int64_t hidden, float* outputs, Clock::time_point deadline);
-  /// The work of frames without an answer, as MakeFrames counts.
-  std::vector<int32_t> OpenWork() const;
+  /// The work of frames without an answer.
+  std::vector<WorkShare> OpenWork() const;
   /// How long the open work may take before another shard would be faster; max() before anything was
   /// answered.
   Clock::duration Patience() const;

@@ -42,6 +42,9 @@ inline constexpr std::chrono::milliseconds kLayerTimeout{5000};
 /// How long a shard may take to take a frame in, and to share memory with this process.
 inline constexpr std::chrono::milliseconds kFrameSendTimeout{2000};
 inline constexpr std::chrono::milliseconds kAttachTimeout{1000};
+/// What reading an expert's weights takes, in rows that are computed with them: shares of less are not worth
+/// another shard.
+inline constexpr int64_t kRowsOfAWeightRead = 16;
 /// A pause where a layer's work can be done nowhere at the moment.
 inline constexpr std::chrono::milliseconds kLinkRetryPause{20};
 /// How long a shard may take to say what lives there: one that is needed, and one that others stand in for.

@@ -1,12 +1,12 @@
 #include "services/decoder/remote_feed_forward.h"
 
 #include <algorithm>
-#include <numeric>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include "platform/log/log.h"
+#include "services/decoder/work_assignment.h"
 
 namespace conclave::decoder {
 namespace {
@@ -56,21 +56,28 @@ void RemoteFeedForward::LearnDue(Pass& pass) {
   }
 }
 
-/// Of the shards where an expert lives, the one that has least to do.
-ExpertHome* RemoteFeedForward::HomeFor(int64_t expert, const std::vector<int64_t>& rows) {
-  ExpertHome* best = nullptr;
-  for (ExpertHome& home : homes_) {
-    if (!home.Has(expert)) continue;
-    if (best == nullptr || rows[&home - homes_.data()] < rows[best - homes_.data()]) best = &home;
+/// Gives all open work that can be done to shards; the rest stays open.
+void RemoteFeedForward::Assign(Pass& pass) {
+  const auto work = dispatch_.work();
+  std::vector<std::vector<int32_t>> homes(work.size());
+  std::vector<int64_t> busy;
+  for (size_t i = 0; i < homes_.size(); ++i) {
+    busy.push_back(homes_[i].open_rows());
+    for (size_t index = 0; index < work.size(); ++index) {
+      if (homes_[i].Has(work[index].expert)) homes[index].push_back(static_cast<int32_t>(i));
+    }
   }
-  return best;
-}
-
-void RemoteFeedForward::Give(const Pass& pass, const std::vector<std::vector<bool>>& chosen) {
+  WorkAssignment assigned = AssignWork(pass.open, homes, std::move(busy));
+  pass.open = std::move(assigned.homeless);
+  if (!pass.open.empty() && pass.failure.ok()) {
+    pass.failure =
+        Unavailable("feed-forward expert " + std::to_string(work[pass.open.front().work].expert) +
+                    " of layer " + std::to_string(pass.layer) + " lives in no shard that can be reached");
+  }
   const int64_t row_bytes = expected_.hidden * static_cast<int64_t>(sizeof(float));
   const int64_t most_rows = std::max<int64_t>(1, expected_.answer_bytes / row_bytes);
   for (size_t i = 0; i < homes_.size(); ++i) {
-    auto frames = MakeFrames(pass.input, dispatch_.work(), chosen[i], expected_.hidden, most_rows);
+    auto frames = MakeFrames(pass.input, work, assigned.shares[i], expected_.hidden, most_rows);
     for (ExpertFrame& frame : frames) {
       frame.request.set_layer(static_cast<uint32_t>(pass.layer));
       frame.request.set_model_hash(expected_.model_hash);
@@ -79,34 +86,8 @@ void RemoteFeedForward::Give(const Pass& pass, const std::vector<std::vector<boo
   }
 }
 
-/// Gives all open work that can be done to shards; the rest stays open.
-void RemoteFeedForward::Assign(Pass& pass) {
-  const auto work = dispatch_.work();
-  std::vector<std::vector<bool>> chosen(homes_.size(), std::vector<bool>(work.size(), false));
-  std::vector<int64_t> rows;
-  for (const ExpertHome& home : homes_) rows.push_back(home.open_rows());
-  std::vector<int32_t> homeless;
-  for (const int32_t index : pass.open) {
-    const ExpertHome* home = HomeFor(work[index].expert, rows);
-    if (home == nullptr) {
-      homeless.push_back(index);
-      continue;
-    }
-    const auto place = home - homes_.data();
-    chosen[place][index] = true;
-    rows[place] += work[index].tokens;
-  }
-  if (!homeless.empty() && pass.failure.ok()) {
-    pass.failure =
-        Unavailable("feed-forward expert " + std::to_string(work[homeless.front()].expert) + " of layer " +
-                    std::to_string(pass.layer) + " lives in no shard that can be reached");
-  }
-  pass.open = std::move(homeless);
-  Give(pass, chosen);
-}
-
-bool RemoteFeedForward::Lives(int32_t work, const ExpertHome* elsewhere_than) const {
-  const int64_t expert = dispatch_.work()[work].expert;
+bool RemoteFeedForward::Lives(const WorkShare& share, const ExpertHome* elsewhere_than) const {
+  const int64_t expert = dispatch_.work()[share.work].expert;
   return std::ranges::any_of(
       homes_, [&](const ExpertHome& home) { return &home != elsewhere_than && home.Has(expert); });
 }
@@ -119,14 +100,14 @@ RemoteFeedForward::Clock::time_point RemoteFeedForward::DeadlineFor(const Pass& 
   const auto now = steady_clock::now();
   if (patience > expected_.layer_timeout) return pass.deadline;
   const bool elsewhere =
-      std::ranges::all_of(home.OpenWork(), [&](int32_t work) { return Lives(work, &home); });
+      std::ranges::all_of(home.OpenWork(), [&](const WorkShare& share) { return Lives(share, &home); });
   return elsewhere ? std::min(pass.deadline, now + patience * (1 + 2 * pass.late_shards)) : pass.deadline;
 }
 
 /// A shard that failed loses its work.
 void RemoteFeedForward::Note(Pass& pass, ExpertHome& home, const Status& status) {
   if (status.ok()) return;
-  const std::vector<int32_t> open = home.OpenWork();
+  const std::vector<WorkShare> open = home.OpenWork();
   pass.open.insert(pass.open.end(), open.begin(), open.end());
   pass.failure = status;
   if (status.code() == StatusCode::kDeadlineExceeded) ++pass.late_shards;
@@ -154,7 +135,8 @@ bool RemoteFeedForward::WorthAnotherTry(const Pass& pass) const {
     case StatusCode::kDataLoss:
     case StatusCode::kDeadlineExceeded: return true;
     case StatusCode::kInvalidArgument: return false;  // Every shard would say so.
-    default: return std::ranges::all_of(pass.open, [&](int32_t work) { return Lives(work, nullptr); });
+    default:
+      return std::ranges::all_of(pass.open, [&](const WorkShare& share) { return Lives(share, nullptr); });
   }
 }
 
@@ -194,8 +176,9 @@ Status RemoteFeedForward::AddTo(int64_t layer, const engine::FeedForwardInput& i
   const auto count = static_cast<size_t>(dispatch_.rows() * expected_.hidden);
   if (outputs_.size() < count) outputs_.resize(count);
   Pass pass{.layer = layer, .input = input, .deadline = steady_clock::now() + expected_.layer_timeout};
-  pass.open.resize(dispatch_.work().size());
-  std::iota(pass.open.begin(), pass.open.end(), 0);
+  for (const engine::ExpertWork& work : dispatch_.work()) {
+    pass.open.push_back({.work = static_cast<int32_t>(pass.open.size()), .begin = 0, .end = work.tokens});
+  }
   pool.Rest();
   Compute(pass);
   for (ExpertHome& home : homes_) home.Clear();

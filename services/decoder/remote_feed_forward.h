@@ -30,8 +30,8 @@ class RemoteFeedForward final : public engine::FeedForward {
     int64_t layer = 0;
     const engine::FeedForwardInput& input;
     Clock::time_point deadline;
-    std::vector<int32_t> open;  ///< work that no shard has
-    Status failure;             ///< the last one
+    std::vector<WorkShare> open;  ///< what no shard has
+    Status failure;               ///< the last one
     int64_t late_shards = 0;
   };
 
@@ -39,11 +39,9 @@ class RemoteFeedForward final : public engine::FeedForward {
   void LearnDue(Pass& pass);
   bool EveryExpertLives() const;
   void Assign(Pass& pass);
-  ExpertHome* HomeFor(int64_t expert, const std::vector<int64_t>& rows);
-  void Give(const Pass& pass, const std::vector<std::vector<bool>>& chosen);
   void AskOnce(Pass& pass);
   void Note(Pass& pass, ExpertHome& home, const Status& status);
-  bool Lives(int32_t work, const ExpertHome* elsewhere_than) const;
+  bool Lives(const WorkShare& share, const ExpertHome* elsewhere_than) const;
   Clock::time_point DeadlineFor(const Pass& pass, const ExpertHome& home) const;
   bool WorthAnotherTry(const Pass& pass) const;
   static Status Reported(const Pass& pass);

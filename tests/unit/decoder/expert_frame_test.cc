@@ -28,9 +28,11 @@ class ExpertFrameTest : public ::testing::Test {
   static constexpr int64_t kMany = 1000;
 
   std::vector<ExpertFrame> Frames(const std::vector<bool>& here, int64_t most_rows) const {
-    std::vector<bool> chosen;
-    for (const engine::ExpertWork& work : work_) chosen.push_back(here[work.expert]);
-    return MakeFrames({.tokens = 4, .x = x_}, work_, chosen, 1, most_rows);
+    std::vector<WorkShare> shares;
+    for (size_t i = 0; i < work_.size(); ++i) {
+      if (here[work_[i].expert]) shares.push_back({static_cast<int32_t>(i), 0, work_[i].tokens});
+    }
+    return MakeFrames({.tokens = 4, .x = x_}, work_, shares, 1, most_rows);
   }
 
   static std::vector<float> InputOf(const ExpertFrame& frame) {
@@ -58,7 +60,7 @@ TEST_F(ExpertFrameTest, OnlyTheTokensThatAShardNeedsGoThere) {
   EXPECT_THAT(InputOf(frames[0]), ElementsAre(10.0f, 13.0f));
   EXPECT_THAT(Shown(frames[0]), ElementsAre("0: all", "1: 1"));
   EXPECT_EQ(frames[0].rows, 3);
-  EXPECT_THAT(frames[0].work, ElementsAre(0, 1));
+  EXPECT_THAT(frames[0].shares, ElementsAre(WorkShare{0, 0, 2}, WorkShare{1, 0, 1}));
 
   const auto others = Frames({false, false, true, true, true}, kMany);
   ASSERT_EQ(others.size(), 1u);
@@ -93,6 +95,21 @@ TEST_F(ExpertFrameTest, AnswersArePutWhereTheirWorkIs) {
             StatusCode::kInternal);
 }
 
+TEST_F(ExpertFrameTest, PartsOfAWorkAreFramesOfTheirOwn) {
+  const WorkShare shares[] = {{0, 1, 2}, {3, 0, 1}, {3, 2, 4}};
+  const auto frames = MakeFrames({.tokens = 4, .x = x_}, work_, shares, 1, kMany);
+  ASSERT_EQ(frames.size(), 2u) << "a frame names an expert once";
+  EXPECT_THAT(InputOf(frames[0]), ElementsAre(10.0f, 13.0f));
+  EXPECT_THAT(Shown(frames[0]), ElementsAre("0: 1", "4: 0"));
+  ASSERT_EQ(frames[0].pieces.size(), 2u);
+  EXPECT_EQ(frames[0].pieces[0].first_row, 1);
+  EXPECT_EQ(frames[0].pieces[1].first_row, 5);
+  EXPECT_THAT(InputOf(frames[1]), ElementsAre(12.0f, 13.0f));
+  EXPECT_THAT(Shown(frames[1]), ElementsAre("4: all"));
+  EXPECT_EQ(frames[1].pieces[0].first_row, 7);
+  EXPECT_THAT(frames[1].shares, ElementsAre(WorkShare{3, 2, 4}));
+}
+
 TEST_F(ExpertFrameTest, NoAnswerHasMoreRowsThanAllowed) {
   for (int64_t most = 1; most <= 10; ++most) {
     std::vector<int64_t> rows;
@@ -117,7 +134,8 @@ TEST_F(ExpertFrameTest, BlocksAreWhatTheKernelsMade) {
   for (size_t i = 0; i < rows.scales.size(); ++i) rows.scales[i] = 0.5f + static_cast<float>(i);
   const int32_t some[] = {0, 2};
   const engine::ExpertWork work{.expert = 0, .tokens = 2, .rows = some};
-  const auto frames = MakeFrames({.tokens = 3, .x8 = &rows}, {&work, 1}, {true}, 40, kMany);
+  const WorkShare all{.work = 0, .begin = 0, .end = 2};
+  const auto frames = MakeFrames({.tokens = 3, .x8 = &rows}, {&work, 1}, {&all, 1}, 40, kMany);
   ASSERT_EQ(frames.size(), 1u);
   const v1::Tensor& tensor = frames[0].request.input();
   EXPECT_EQ(tensor.dtype(), v1::TENSOR_DTYPE_Q8_BLOCK32);
