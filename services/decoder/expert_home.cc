@@ -79,6 +79,7 @@ Status ExpertHome::TakeOne(int64_t hidden, float* outputs, Clock::time_point dea
   asked_ = now;
   ++answered_;
   next_rest_ = kFirstShardRest;
+  lost_ = false;
   return Status::Ok();
 }
 
@@ -100,6 +101,7 @@ void ExpertHome::Fail(Clock::time_point now) {
   sent_ = answered_;
   Clear();
   known_ = false;
+  lost_ = true;
   Rest(now);
 }
 

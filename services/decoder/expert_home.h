@@ -46,6 +46,8 @@ class ExpertHome {
   Status Learn(const ShardExpectation& expected, std::chrono::system_clock::time_point deadline);
   /// It said what lives there, and has not failed since.
   bool known() const { return known_; }
+  /// It failed, and has not answered since.
+  bool lost() const { return lost_; }
   bool Has(int64_t expert) const { return known_ && here_[expert]; }
   /// After a failure: a while, longer each time, until something was answered.
   bool resting(Clock::time_point now) const { return now < rest_until_; }
@@ -76,6 +78,7 @@ class ExpertHome {
  private:
   std::unique_ptr<ExpertLink> link_;
   bool known_ = false;
+  bool lost_ = false;
   std::vector<bool> here_;  ///< by expert
   std::vector<ExpertFrame> frames_;
   size_t sent_ = 0;  ///< of the frames

@@ -47,7 +47,8 @@ void RemoteFeedForward::LearnDue(Pass& pass) {
     const Status learnt =
         home.Learn(expected_, OnSystemClock(std::min<Clock::time_point>(pass.deadline, now + patience)));
     if (learnt.ok()) {
-      platform::LogInfo("decoder", "an expert shard is there", {{"address", home.address()}});
+      platform::Log(home.lost() ? platform::LogLevel::kInfo : platform::LogLevel::kDebug, "decoder",
+                    "an expert shard is there", {{"address", home.address()}});
       continue;
     }
     home.Rest(now);
