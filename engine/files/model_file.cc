@@ -8,6 +8,12 @@
 
 namespace conclave::engine {
 
+Result<const TensorView*> ModelFile::Require(const std::string& name) const {
+  const TensorView* tensor = Find(name);
+  if (tensor == nullptr) return InvalidArgument(path() + ": tensor '" + name + "' is missing");
+  return tensor;
+}
+
 Result<std::unique_ptr<ModelFile>> OpenModelFile(const std::string& path) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) return OpenSafetensorsFolder(path);

@@ -35,6 +35,8 @@ class ModelFile {
   /// All tensors in file order, and one by its name as the file spells it (nullptr when there is none).
   virtual const std::vector<TensorView>& tensors() const = 0;
   virtual const TensorView* Find(std::string_view name) const = 0;
+  /// The same for one that must be there. Errors: INVALID_ARGUMENT (missing).
+  Result<const TensorView*> Require(const std::string& name) const;
 
   /// For a tensor that the file holds in a form this engine cannot compute with (Find returns nullptr): why,
   /// for example "is stored as IQ2_XS". nullptr for every other name.

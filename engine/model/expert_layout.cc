@@ -49,10 +49,7 @@ int64_t ExpertLayout::width(int64_t layer, int64_t expert) const {
 
 Result<const TensorView*> ExpertLayout::Find(const std::string& pattern, int64_t layer,
                                              int64_t expert) const {
-  const std::string name = WeightNames::ForLayer(WeightNames::ForLayer(pattern, layer), expert);
-  const TensorView* tensor = file_.Find(name);
-  if (tensor == nullptr) return InvalidArgument(file_.path() + ": tensor '" + name + "' is missing");
-  return tensor;
+  return file_.Require(WeightNames::ForLayer(WeightNames::ForLayer(pattern, layer), expert));
 }
 
 Result<ExpertMatrices> ExpertLayout::Fused(int64_t layer, int64_t expert) const {

@@ -1,14 +1,14 @@
 #include "engine/model/feed_forward.h"
 
+#include "engine/model/step_work.h"
+
 namespace conclave::engine {
 
 Status LocalFeedForward::AddTo(int64_t layer, const FeedForwardInput& input, ThreadPool& pool,
                                float* residual) {
   const int64_t hidden = shard_->hidden();
   dispatch_.Plan(shard_->shape(layer), input.tokens, input.routing);
-  if (outputs_.size() < static_cast<size_t>(dispatch_.rows() * hidden)) {
-    outputs_.resize(dispatch_.rows() * hidden);
-  }
+  Grow(outputs_, dispatch_.rows() * hidden);
   shard_->Compute(layer, input, dispatch_.work(), pool, outputs_.data());
   dispatch_.AddTo(outputs_.data(), hidden, pool, residual);
   return Status::Ok();

@@ -6,16 +6,14 @@
 #include <string>
 #include <utility>
 
+#include "engine/model/step_work.h"
+
 namespace conclave::engine {
 namespace {
 
 Result<PackedMatrix> Pack(const ExpertMatrix& matrix) {
   return PackedMatrix::Pack(matrix.tensor, matrix.row_begin, matrix.row_end, matrix.column_begin,
                             matrix.column_end);
-}
-
-void Grow(AlignedVector<float>& buffer, int64_t size) {
-  if (buffer.size() < static_cast<size_t>(size)) buffer.resize(size);
 }
 
 /// Copies rows of 8-bit blocks side by side.

@@ -18,10 +18,6 @@ RowRange RangeOf(FusedRows rows, int64_t all) {
   return {rows == FusedRows::kEven ? 0 : 1, 2, all / 2};
 }
 
-Status Missing(const ModelFile& file, const std::string& name) {
-  return InvalidArgument(file.path() + ": tensor '" + name + "' is missing");
-}
-
 /// Numbers 2i and 2i + 1 lie together in the source; i and i + 16 in GGUF's blocks.
 void RepackNibbles(const std::byte* from, std::byte* to) {
   const auto nibble = [from](int64_t i) {
@@ -90,14 +86,13 @@ Result<CopiedMatrix> CopyFusedExpert(const ModelFile& file, const std::string& n
   if (tensor != nullptr) return CopyTransposed(*tensor, expert, rows);
   const ByteTensor* blocks = file.FindBytes(name + "_blocks");
   const ByteTensor* scales = file.FindBytes(name + "_scales");
-  if (blocks == nullptr || scales == nullptr) return Missing(file, name);
+  if (blocks == nullptr || scales == nullptr) return file.Require(name).status();
   return CopyMxFp4(name, *blocks, *scales, expert, rows);
 }
 
 Result<std::vector<float>> CopyExpertBias(const ModelFile& file, const std::string& name, int64_t expert,
                                           FusedRows rows) {
-  const TensorView* tensor = file.Find(name);
-  if (tensor == nullptr) return Missing(file, name);
+  CONCLAVE_ASSIGN_OR_RETURN(const TensorView* tensor, file.Require(name));
   const int64_t columns = tensor->columns();
   const auto row_bytes = RowBytes(tensor->dtype, columns);
   if (!row_bytes) return InvalidArgument(file.path() + ": tensor '" + name + "' holds a part of a block");

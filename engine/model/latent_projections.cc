@@ -4,21 +4,12 @@
 #include <string>
 
 #include "engine/model/load_weights.h"
+#include "engine/tensor/transpose.h"
 
 namespace conclave::engine {
 namespace {
 
 using Numbers = std::vector<float>;
-
-/// [rows, columns] to [columns, rows].
-Numbers Transposed(const float* from, int64_t rows, int64_t columns) {
-  Numbers out(rows * columns);
-  for (int64_t row = 0; row < rows; ++row) {
-    for (int64_t column = 0; column < columns; ++column)
-      out[column * rows + row] = from[row * columns + column];
-  }
-  return out;
-}
 
 /// The numbers of K^T and V of one head, in files that hold K and V of all heads together or apart.
 class HeadNumbers {

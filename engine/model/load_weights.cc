@@ -1,18 +1,9 @@
 #include "engine/model/load_weights.h"
 
 namespace conclave::engine {
-namespace {
-
-Result<const TensorView*> Require(const ModelFile& file, const std::string& name) {
-  const TensorView* tensor = file.Find(name);
-  if (tensor == nullptr) return InvalidArgument(file.path() + ": tensor '" + name + "' is missing");
-  return tensor;
-}
-
-}  // namespace
 
 Result<std::vector<float>> LoadVector(const ModelFile& file, const std::string& name, int64_t size) {
-  CONCLAVE_ASSIGN_OR_RETURN(const TensorView* tensor, Require(file, name));
+  CONCLAVE_ASSIGN_OR_RETURN(const TensorView* tensor, file.Require(name));
   if (tensor->elements() != size) {
     return InvalidArgument(file.path() + ": tensor '" + name + "' has " + std::to_string(tensor->elements()) +
                            " numbers; the architecture needs " + std::to_string(size));
@@ -23,12 +14,12 @@ Result<std::vector<float>> LoadVector(const ModelFile& file, const std::string& 
 }
 
 Result<PackedMatrix> LoadMatrix(const ModelFile& file, const std::string& name) {
-  CONCLAVE_ASSIGN_OR_RETURN(const TensorView* tensor, Require(file, name));
+  CONCLAVE_ASSIGN_OR_RETURN(const TensorView* tensor, file.Require(name));
   return PackedMatrix::Pack(*tensor);
 }
 
 Result<std::vector<float>> LoadNumbers(const ModelFile& file, const std::string& name, int64_t columns) {
-  CONCLAVE_ASSIGN_OR_RETURN(const TensorView* tensor, Require(file, name));
+  CONCLAVE_ASSIGN_OR_RETURN(const TensorView* tensor, file.Require(name));
   const int64_t rows = tensor->elements() / columns;
   std::vector<float> values(rows * columns);
   const int64_t row_bytes = *RowBytes(tensor->dtype, columns);

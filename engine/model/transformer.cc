@@ -17,9 +17,7 @@ Result<std::unique_ptr<Transformer>> Transformer::Load(const ModelFile& file,
                                                        const ModelDescription& description,
                                                        ThreadPool& pool) {
   const WeightNames& names = description.names;
-  if (file.Find(names.embedding) == nullptr) {
-    return InvalidArgument(file.path() + ": tensor '" + names.embedding + "' is missing");
-  }
+  CONCLAVE_RETURN_IF_ERROR(file.Require(names.embedding).status());
   std::unique_ptr<Transformer> model(new Transformer(description));
   if (!description.architecture.tied_embeddings) model->embedding_ = *file.Find(names.embedding);
   CONCLAVE_ASSIGN_OR_RETURN(model->output_norm_,

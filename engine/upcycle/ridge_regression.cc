@@ -5,20 +5,14 @@
 
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/packed_matrix.h"
+#include "engine/model/load_weights.h"
+#include "engine/tensor/transpose.h"
 
 namespace conclave::engine {
 namespace {
 
 /// Rows whose products are added up in float32 before they meet the others in double.
 constexpr int64_t kRows = 256;
-
-/// `count` rows of `width` numbers as [width, count].
-void Transpose(const float* x, int64_t count, int64_t width, std::vector<float>& out) {
-  out.resize(static_cast<size_t>(count * width));
-  for (int64_t row = 0; row < count; ++row) {
-    for (int64_t i = 0; i < width; ++i) out[i * count + row] = x[row * width + i];
-  }
-}
 
 /// A = L L^T of a symmetric positive definite A [n, n], whose lower half becomes L. False: it is not.
 bool Cholesky(std::vector<double>& a, int64_t n, ThreadPool& pool) {
@@ -59,15 +53,12 @@ Result<std::vector<double>> MeanProducts(std::span<const float> y, int64_t targe
   const Kernels& kernels = BestKernels();
   const int64_t rows = static_cast<int64_t>(x.size()) / inputs;
   std::vector<double> sums(static_cast<size_t>(targets * inputs));
-  std::vector<float> columns, own, part(sums.size());
+  std::vector<float> part(sums.size());
   for (int64_t begin = 0; begin < rows; begin += kRows) {
     const int64_t count = std::min(kRows, rows - begin);
-    Transpose(x.data() + begin * inputs, count, inputs, columns);
-    Transpose(y.data() + begin * targets, count, targets, own);
-    TensorView view{.name = "inputs", .dtype = DType::kF32, .rank = 2, .shape = {inputs, count}};
-    view.data = reinterpret_cast<const std::byte*>(columns.data());
-    view.bytes = static_cast<int64_t>(columns.size() * sizeof(float));
-    CONCLAVE_ASSIGN_OR_RETURN(const PackedMatrix packed, PackedMatrix::Pack(view));
+    const std::vector<float> own = Transposed(y.data() + begin * targets, count, targets);
+    CONCLAVE_ASSIGN_OR_RETURN(const PackedMatrix packed,
+                              PackNumbers(Transposed(x.data() + begin * inputs, count, inputs), count));
     pool.ParallelFor(inputs, kRowGroup, [&](int64_t first, int64_t last) {
       kernels.matmul(packed, first, last, own.data(), count, nullptr, targets, part.data(), inputs);
     });

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "engine/kernels/kernels.h"
-#include "engine/kernels/packed_matrix.h"
+#include "engine/model/load_weights.h"
 #include "engine/upcycle/ridge_regression.h"
 
 namespace conclave::engine {
@@ -26,14 +26,11 @@ std::vector<float> BestGroups(std::span<const float> group_energies, int64_t gro
 }
 
 /// [tokens, groups]
-Result<std::vector<float>> Logits(std::span<const float> router, std::span<const float> x, int64_t groups,
+Result<std::vector<float>> Logits(const std::vector<float>& router, std::span<const float> x, int64_t groups,
                                   ThreadPool& pool) {
   const int64_t hidden = static_cast<int64_t>(router.size()) / groups;
   const int64_t tokens = static_cast<int64_t>(x.size()) / hidden;
-  TensorView view{.name = "router", .dtype = DType::kF32, .rank = 2, .shape = {groups, hidden}};
-  view.data = reinterpret_cast<const std::byte*>(router.data());
-  view.bytes = static_cast<int64_t>(router.size_bytes());
-  CONCLAVE_ASSIGN_OR_RETURN(const PackedMatrix packed, PackedMatrix::Pack(view));
+  CONCLAVE_ASSIGN_OR_RETURN(const PackedMatrix packed, PackNumbers(router, hidden));
   std::vector<float> logits(static_cast<size_t>(tokens * groups));
   pool.ParallelFor(tokens, 1, [&](int64_t begin, int64_t end) {
     BestKernels().matmul(packed, 0, groups, x.data() + begin * hidden, hidden, nullptr, end - begin,
