@@ -1,12 +1,10 @@
 #include "engine/quantise/quantise_model.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <string_view>
 #include <vector>
 
 #include "engine/files/gguf_writer.h"
-#include "engine/files/quoted.h"
 #include "engine/quantise/convert_rows.h"
 
 namespace conclave::engine {
@@ -15,13 +13,9 @@ namespace {
 /// Numbers that are converted between two writes.
 constexpr int64_t kChunkNumbers = 1 << 21;
 
-/// Of the block formats' layout; it has been 2 since 2023.
-constexpr uint32_t kQuantisationVersion = 2;
-
 GgufPairs PairsFor(const QuantiseSource& source, DType dtype) {
   GgufPairs pairs = source.pairs;
-  pairs.AddUint32("general.file_type", FileTypeOf(dtype));
-  pairs.AddUint32("general.quantization_version", kQuantisationVersion);
+  AddFormat(dtype, pairs);
   return pairs;
 }
 
@@ -39,20 +33,6 @@ std::vector<GgufOutputTensor> OutputTensors(const std::vector<TensorView>& views
     tensors.push_back({.name = from.name, .dtype = plan[i], .rank = from.rank, .shape = from.shape});
   }
   return tensors;
-}
-
-/// A folder's own files have other endings.
-Status CheckKeepsSource(const std::string& in, const std::string& out) {
-  std::error_code ignored;
-  if (std::filesystem::equivalent(in, out, ignored)) {
-    return InvalidArgument(Quoted(out) + " is the model that is read; give another file to write");
-  }
-  const std::filesystem::path folder = std::filesystem::path(out).parent_path();
-  if (std::filesystem::is_directory(in, ignored) && !out.ends_with(".gguf") &&
-      std::filesystem::equivalent(in, folder.empty() ? "." : folder, ignored)) {
-    return InvalidArgument(Quoted(out) + " lies in the folder that is read; give it the ending .gguf");
-  }
-  return Status::Ok();
 }
 
 /// Converts and writes rows of a tensor; `advance` gets the numbers that are done since its last call.

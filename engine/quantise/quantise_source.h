@@ -38,6 +38,12 @@ struct QuantiseSource {
   std::shared_ptr<const void> owner;  ///< keeps the memory that `tensors` point into
 };
 
+/// Adds the pairs that say in what format most matrices are.
+void AddFormat(DType matrices, GgufPairs& pairs);
+
+/// Whether the file `out` would be the source, or one of its files. Errors: INVALID_ARGUMENT.
+Status CheckKeepsSource(const std::string& source, const std::string& out);
+
 /// A GGUF file as it stands. `requantise`: whether tensors that are quantised already are allowed. Errors:
 /// those of MappedFile and ReadGgufHeader; FAILED_PRECONDITION (quantised, and `requantise` is off),
 /// UNIMPLEMENTED (a tensor in a format that the engine cannot read; one part of a split model).

@@ -1,7 +1,6 @@
 #include "engine/upcycle/upcycle_model.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <map>
 #include <optional>
 #include <span>
@@ -12,16 +11,13 @@
 #include "engine/files/quoted.h"
 #include "engine/model/gguf_families.h"
 #include "engine/quantise/convert_rows.h"
-#include "engine/quantise/tensor_plan.h"
 #include "engine/upcycle/append_matrix.h"
 
 namespace conclave::engine {
 namespace {
 
-/// Of the block formats' layout.
-constexpr uint32_t kQuantisationVersion = 2;
-/// general.file_type of BF16, which no conversion but this one writes.
-constexpr uint32_t kBrainFileType = 32;
+/// What the file calls its tensors.
+WeightNames FileNames() { return GgufWeightNames(*FindGgufFamily(kUpcycledFamily)); }
 
 /// A tensor of the new file and what writes its numbers.
 struct OutputTensor {
@@ -39,7 +35,7 @@ struct OutputTensor {
 class TensorMaker {
  public:
   TensorMaker(const ExpertShape& shape, const ExpertPlan& plan, ThreadPool& pool)
-      : shape_(shape), plan_(plan), pool_(pool), names_(GgufWeightNames(*FindGgufFamily(kUpcycledFamily))) {
+      : shape_(shape), plan_(plan), pool_(pool), names_(FileNames()) {
     for (size_t layer = 0; layer < plan.layers.size(); ++layer) {
       const auto number = static_cast<int64_t>(layer);
       for (const std::string* pattern : {&names_.gate, &names_.up, &names_.down}) {
@@ -187,15 +183,14 @@ GgufPairs PairsFor(const QuantiseSource& source, const GgufFamily& dense, const 
   if (shape.shared_width > 0) {
     pairs.AddUint32(own + "expert_shared_feed_forward_length", static_cast<uint32_t>(shape.shared_width));
   }
-  pairs.AddUint32("general.file_type", matrices == DType::kBF16 ? kBrainFileType : FileTypeOf(matrices));
-  pairs.AddUint32("general.quantization_version", kQuantisationVersion);
+  AddFormat(matrices, pairs);
   return pairs;
 }
 
 }  // namespace
 
 Result<std::vector<TensorView>> DownProjections(const QuantiseSource& source, int64_t layers) {
-  const WeightNames names = GgufWeightNames(*FindGgufFamily(kUpcycledFamily));
+  const WeightNames names = FileNames();
   std::vector<TensorView> downs;
   for (int64_t layer = 0; layer < layers; ++layer) {
     const std::string name = WeightNames::ForLayer(names.down, layer);
@@ -215,10 +210,7 @@ Result<UpcycleReport> WriteUpcycled(const QuantiseSource& source, const Architec
                                     const ExpertShape& shape, const ExpertPlan& plan, const std::string& out,
                                     bool replace, ThreadPool& pool,
                                     const std::function<void(int64_t, int64_t)>& progress) {
-  std::error_code ignored;
-  if (std::filesystem::equivalent(source.path, out, ignored)) {
-    return InvalidArgument(Quoted(out) + " is the model that is read; give another file to write");
-  }
+  CONCLAVE_RETURN_IF_ERROR(CheckKeepsSource(source.path, out));
   const GgufFamily* family = GgufFamilyOf(dense);
   if (family == nullptr) return Unimplemented("the family " + Quoted(dense.family) + " as a GGUF file");
   CONCLAVE_ASSIGN_OR_RETURN(const std::vector<TensorView> downs,
@@ -228,13 +220,12 @@ Result<UpcycleReport> WriteUpcycled(const QuantiseSource& source, const Architec
   for (const SourceTensor& tensor : source.tensors) maker.Add(tensor, tensors);
   std::vector<GgufOutputTensor> infos;
   int64_t total = 0, done = 0;
+  const std::string first_gate = WeightNames::ForLayer(FileNames().expert_gate, 0);
   DType matrices = DType::kF32;
   for (const OutputTensor& tensor : tensors) {
     infos.push_back(tensor.info);
     total += tensor.elements();
-    if (tensor.info.name ==
-        WeightNames::ForLayer(GgufWeightNames(*FindGgufFamily(kUpcycledFamily)).expert_gate, 0))
-      matrices = tensor.info.dtype;
+    if (tensor.info.name == first_gate) matrices = tensor.info.dtype;
   }
   CONCLAVE_ASSIGN_OR_RETURN(
       GgufWriter writer,
