@@ -89,8 +89,8 @@ struct Echo {
   static Result<Echo> Start(const std::string& address) {
     Echo echo;
     CONCLAVE_ASSIGN_OR_RETURN(echo.server, ChildServer::Start({"bench", "experts", "--echo-at", address}));
-    CONCLAVE_ASSIGN_OR_RETURN(const std::string line, echo.server->WaitForLine(std::chrono::seconds(60)));
-    const std::string bound = nlohmann::json::parse(line)["addresses"].front();
+    CONCLAVE_ASSIGN_OR_RETURN(const nlohmann::json ready, echo.server->WaitUntilReady());
+    const std::string bound = ready["addresses"].front();
     CONCLAVE_ASSIGN_OR_RETURN(echo.channel, platform::OpenChannel(bound, {}, size_t{64} << 20));
     echo.client = std::make_unique<EchoClient>(echo.channel);
     return echo;

@@ -1,7 +1,6 @@
 #include "app/child_processes.h"
 
 #include <algorithm>
-#include <chrono>
 #include <fstream>
 #include <utility>
 
@@ -13,8 +12,6 @@ namespace conclave::app {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::chrono::seconds kReadyTimeout{120};
 
 nlohmann::json Configuration(const platform::Config& config, const fs::path& folder,
                              const std::vector<ChildProcesses::Process>& processes) {
@@ -40,15 +37,6 @@ nlohmann::json Configuration(const platform::Config& config, const fs::path& fol
   return file;
 }
 
-/// The address in the line with which a server says that it is ready.
-Result<std::string> AddressIn(const std::string& line) {
-  const nlohmann::json ready = nlohmann::json::parse(line, nullptr, false);
-  if (!ready.is_object() || !ready.contains("addresses") || ready["addresses"].empty()) {
-    return Internal("a server did not say where it listens");
-  }
-  return ready["addresses"].front().get<std::string>();
-}
-
 }  // namespace
 
 Result<std::unique_ptr<ChildProcesses>> ChildProcesses::Start(const platform::Config& config,
@@ -68,8 +56,8 @@ Result<std::unique_ptr<ChildProcesses>> ChildProcesses::Start(const platform::Co
     started->children_.push_back({.name = process.name, .server = std::move(server)});
   }
   for (Child& child : started->children_) {
-    CONCLAVE_ASSIGN_OR_RETURN(const std::string line, child.server->WaitForLine(kReadyTimeout));
-    CONCLAVE_ASSIGN_OR_RETURN(child.address, AddressIn(line));
+    CONCLAVE_ASSIGN_OR_RETURN(const nlohmann::json ready, child.server->WaitUntilReady());
+    child.address = ready["addresses"].front();
   }
   return started;
 }

@@ -64,6 +64,14 @@ Result<std::string> ChildServer::WaitForLine(std::chrono::milliseconds timeout) 
   return line;
 }
 
+Result<nlohmann::json> ChildServer::WaitUntilReady(std::chrono::milliseconds timeout) {
+  CONCLAVE_ASSIGN_OR_RETURN(const std::string line, WaitForLine(timeout));
+  nlohmann::json ready = nlohmann::json::parse(line, nullptr, false);
+  const bool says = ready.is_object() && ready.contains("addresses") && !ready["addresses"].empty();
+  if (!says) return Internal("the server did not say where it listens");
+  return ready;
+}
+
 bool ChildServer::running() {
   if (!ended_) ended_ = waitpid(pid_, nullptr, WNOHANG) != 0;
   return !ended_;

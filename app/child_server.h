@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
 #include <sys/types.h>
 
 #include "base/result.h"
@@ -23,12 +24,17 @@ class ChildServer {
   /// The first line that it prints, which says that it is ready. Errors: INTERNAL (it ended instead),
   /// DEADLINE_EXCEEDED.
   Result<std::string> WaitForLine(std::chrono::milliseconds timeout);
+  /// That line as JSON (`--json`), with at least one of "addresses". Errors: the same; INTERNAL (another
+  /// line).
+  Result<nlohmann::json> WaitUntilReady(std::chrono::milliseconds timeout = kReadyTimeout);
 
   /// Whether it still runs; when not, it could not start.
   bool running();
   pid_t pid() const { return pid_; }
 
  private:
+  static constexpr std::chrono::seconds kReadyTimeout{120};
+
   ChildServer(pid_t pid, int output) : pid_(pid), output_(output) {}
 
   pid_t pid_;

@@ -53,12 +53,10 @@ Result<std::unique_ptr<ReadyServer>> ReadyServer::Start(const CommonFlags& flags
   std::unique_ptr<ReadyServer> server(new ReadyServer);
   const auto start = BenchClock::now();
   CONCLAVE_ASSIGN_OR_RETURN(server->child_, ChildServer::Start(Arguments(flags, data)));
-  CONCLAVE_ASSIGN_OR_RETURN(const std::string line, server->child_->WaitForLine(kReadyTimeout));
-  server->ready_ = nlohmann::json::parse(line, nullptr, false);
-  const nlohmann::json addresses = server->ready_.value("addresses", nlohmann::json::array());
-  if (addresses.empty()) return Internal("the server did not say where it listens");
-  CONCLAVE_ASSIGN_OR_RETURN(server->channel_, platform::OpenChannel(addresses.front().get<std::string>(), {},
-                                                                    platform::kDefaultMaxMessageBytes));
+  CONCLAVE_ASSIGN_OR_RETURN(server->ready_, server->child_->WaitUntilReady());
+  const std::string address = server->ready_["addresses"].front();
+  CONCLAVE_ASSIGN_OR_RETURN(server->channel_,
+                            platform::OpenChannel(address, {}, platform::kDefaultMaxMessageBytes));
   if (!Serves(server->channel_)) return Unavailable("the server says that it is ready, but not its health");
   server->start_ms_ = kMilli * SecondsSince(start);
   return server;
