@@ -8,6 +8,7 @@
 
 #include <unistd.h>
 
+#include "platform/exchange/frame_channel.h"
 #include "platform/exchange/limits.h"
 #include "services/decoder/limits.h"
 
@@ -81,24 +82,14 @@ Status MemoryConnection::Explain(Status status) const {
 }
 
 Status MemoryConnection::Send(v1::ExchangeRequest& frame) {
-  // The tensor's bytes travel beside the message that describes them.
-  std::string& numbers = *frame.mutable_input()->mutable_data();
-  numbers_.swap(numbers);
-  frame.SerializeToString(&message_.head);
-  numbers_.swap(numbers);
-  const Status sent = state_->channel->Send(message_.head, numbers, steady_clock::now() + kFrameSendTimeout);
+  const Status sent = platform::SendFrame(*state_->channel, frame, steady_clock::now() + kFrameSendTimeout);
   if (sent.ok()) return sent;
   return sent.code() == StatusCode::kDeadlineExceeded ? Unavailable(sent.message()) : Explain(sent);
 }
 
 Status MemoryConnection::Receive(v1::ExchangeResponse& answer, steady_clock::time_point deadline) {
-  std::string& numbers = *answer.mutable_output()->mutable_data();
-  message_.body.swap(numbers);
-  const Status received = state_->channel->Receive(message_, deadline);
-  if (!received.ok()) return Explain(received);
-  if (!answer.ParseFromString(message_.head)) return DataLoss("an answer cannot be read");
-  answer.mutable_output()->mutable_data()->swap(message_.body);
-  return Status::Ok();
+  const Status received = platform::ReceiveFrame(*state_->channel, answer, scratch_, deadline);
+  return received.ok() ? received : Explain(received);
 }
 
 }  // namespace conclave::decoder

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <memory>
-#include <string>
 
 #include <grpcpp/grpcpp.h>
 
@@ -35,8 +34,7 @@ class MemoryConnection final : public ExpertConnection {
 
   std::shared_ptr<State> state_;
   std::shared_ptr<Stream> stream_;
-  platform::MessageChannel::Message message_;
-  std::string numbers_;
+  platform::MessageChannel::Message scratch_;
 };
 
 }  // namespace conclave::decoder

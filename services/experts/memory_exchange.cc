@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "platform/config/address.h"
+#include "platform/exchange/frame_channel.h"
 #include "platform/exchange/limits.h"
 #include "services/experts/limits.h"
 
@@ -69,21 +70,13 @@ Status MemoryExchange::Attach(const v1::AttachRequest& request, const std::share
 Status MemoryExchange::Run(MessageChannel& channel) {
   constexpr auto kForEver = MessageChannel::Deadline::max();
   ExchangeSession session;
-  MessageChannel::Message message;
+  MessageChannel::Message scratch;
   v1::ExchangeRequest request;
   v1::ExchangeResponse response;
-  std::string numbers;
   while (true) {
-    CONCLAVE_RETURN_IF_ERROR(channel.Receive(message, kForEver));
-    if (!request.ParseFromString(message.head)) return DataLoss("a frame cannot be read");
-    // The tensor's bytes travel beside the message that describes them.
-    request.mutable_input()->mutable_data()->swap(message.body);
+    CONCLAVE_RETURN_IF_ERROR(platform::ReceiveFrame(channel, request, scratch, kForEver));
     CONCLAVE_RETURN_IF_ERROR(computer_->Answer(session, request, response));
-    request.mutable_input()->mutable_data()->swap(message.body);
-    numbers.swap(*response.mutable_output()->mutable_data());
-    response.SerializeToString(&message.head);
-    numbers.swap(*response.mutable_output()->mutable_data());
-    CONCLAVE_RETURN_IF_ERROR(channel.Send(message.head, response.output().data(), kForEver));
+    CONCLAVE_RETURN_IF_ERROR(platform::SendFrame(channel, response, kForEver));
   }
 }
 
