@@ -4,7 +4,7 @@ names of llama.cpp, with keys and values as one projection of the latent or as t
 import numpy as np
 import pytest
 
-from support import conclave_process, tiny_checkpoint
+from support import conclave_process, gguf_checkpoint, tiny_checkpoint
 from support.peer_logits import check_engine, check_greedy, reference, stepped
 
 gguf = pytest.importorskip("gguf", reason="the gguf package is not installed")
@@ -109,14 +109,7 @@ def add_routing(writer, config, third: bool) -> None:
 
 def write_gguf(model, path, *, split: bool, quantised: bool = False) -> None:
     config = model.config
-    writer = gguf.GGUFWriter(str(path), "deepseek2")
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_vocab_size(config.vocab_size)
+    writer = gguf_checkpoint.begin(path, "deepseek2", config)
     writer.add_kv_lora_rank(config.kv_lora_rank)
     if config.q_lora_rank is not None:
         writer.add_q_lora_rank(config.q_lora_rank)
@@ -132,14 +125,9 @@ def write_gguf(model, path, *, split: bool, quantised: bool = False) -> None:
         writer.add_key_length(widths[0])
         writer.add_value_length(widths[1])
     writer.add_rope_dimension_count(config.qk_rope_head_dim)
-    rope = config.rope_parameters
-    writer.add_rope_freq_base(rope["rope_theta"])
-    if rope["rope_type"] == "yarn":
-        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
-        writer.add_rope_scaling_factor(rope["factor"])
-        writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
-        if rope.get("mscale_all_dim"):
-            writer.add_rope_scaling_yarn_log_mul(0.1 * rope["mscale_all_dim"])
+    gguf_checkpoint.add_yarn(writer, config)
+    if weight := config.rope_parameters.get("mscale_all_dim"):
+        writer.add_rope_scaling_yarn_log_mul(0.1 * weight)
     add_routing(writer, config, config.model_type == "deepseek_v3")
     for name, tensor in tensors_of(model, split).items():
         tensor = np.ascontiguousarray(tensor, dtype=np.float32)
@@ -148,10 +136,7 @@ def write_gguf(model, path, *, split: bool, quantised: bool = False) -> None:
             writer.add_tensor(name, gguf.quants.quantize(tensor, kind), raw_dtype=kind)
         else:
             writer.add_tensor(name, tensor)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    gguf_checkpoint.end(writer)
 
 
 @pytest.mark.parametrize("name", [*V2, *V3])

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from support import conclave_process, tiny_checkpoint
+from support import conclave_process, gguf_checkpoint, tiny_checkpoint
 from support.peer_logits import check, check_engine, check_greedy, reference, stepped
 
 gguf = pytest.importorskip("gguf", reason="the gguf package is not installed")
@@ -120,37 +120,22 @@ def tensors_of(model) -> dict[str, np.ndarray]:
 
 def write_gguf(model, path, *, rounded: bool = False) -> None:
     config = model.config
-    writer = gguf.GGUFWriter(str(path), "gpt-oss")
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
+    writer = gguf_checkpoint.begin(path, "gpt-oss", config)
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_key_length(config.head_dim)
     writer.add_value_length(config.head_dim)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_vocab_size(config.vocab_size)
     writer.add_expert_count(config.num_local_experts)
     writer.add_expert_used_count(config.num_experts_per_tok)
     writer.add_expert_feed_forward_length(config.intermediate_size)
     writer.add_sliding_window(config.sliding_window)
-    rope = config.rope_parameters
-    writer.add_rope_freq_base(rope["rope_theta"])
-    if rope["rope_type"] == "yarn":
-        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
-        writer.add_rope_scaling_factor(rope["factor"])
-        writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+    gguf_checkpoint.add_yarn(writer, config)
     for name, tensor in tensors_of(model).items():
         if rounded and "_exps.weight" in name:
             rows = mxfp4(tensor)
             writer.add_tensor(name, rows.reshape(*rows.shape[:-2], -1), raw_dtype=gguf.GGMLQuantizationType.MXFP4)
         else:
             writer.add_tensor(name, np.ascontiguousarray(tensor, dtype=np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    gguf_checkpoint.end(writer)
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)

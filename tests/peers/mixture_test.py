@@ -4,7 +4,7 @@ that the `gguf` package writes with the names and layouts of llama.cpp."""
 import numpy as np
 import pytest
 
-from support import conclave_process, tiny_checkpoint
+from support import conclave_process, gguf_checkpoint, tiny_checkpoint
 from support.peer_logits import check
 
 gguf = pytest.importorskip("gguf", reason="the gguf package is not installed")
@@ -72,16 +72,8 @@ def tensors_of(model, architecture: str) -> dict[str, np.ndarray]:
 
 def write_gguf(model, architecture: str, path) -> None:
     config = model.config
-    writer = gguf.GGUFWriter(str(path), architecture)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
+    writer = gguf_checkpoint.begin(path, architecture, config)
     writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
-    writer.add_vocab_size(config.vocab_size)
     writer.add_expert_count(getattr(config, "num_experts", None) or config.num_local_experts)
     writer.add_expert_used_count(config.num_experts_per_tok)
     if head_dim := getattr(config, "head_dim", None):
@@ -93,10 +85,7 @@ def write_gguf(model, architecture: str, path) -> None:
         writer.add_expert_shared_feed_forward_length(shared)
     for name, tensor in tensors_of(model, architecture).items():
         writer.add_tensor(name, np.ascontiguousarray(tensor, dtype=np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    gguf_checkpoint.end(writer)
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
