@@ -98,7 +98,6 @@ ExpertHome::Clock::duration ExpertHome::Patience() const {
 
 void ExpertHome::Fail(Clock::time_point now) {
   link_->Reset();
-  sent_ = answered_;
   Clear();
   known_ = false;
   lost_ = true;

@@ -35,8 +35,12 @@ Result<v1::ExpertsServiceDescribeResponse> ExpertLink::Describe(
   context.set_wait_for_ready(true);
   v1::ExpertsServiceDescribeResponse response;
   const grpc::Status status = stub_->Describe(&context, {}, &response);
-  if (!status.ok()) return platform::FromGrpcStatus(status, &context).Annotate("expert shard at " + address_);
+  if (!status.ok()) return Named(platform::FromGrpcStatus(status, &context));
   return response;
+}
+
+Status ExpertLink::Named(const Status& status) const {
+  return status.ok() ? status : status.Annotate("expert shard at " + address_);
 }
 
 Status ExpertLink::Open() {
@@ -60,19 +64,17 @@ Status ExpertLink::Open() {
 
 Status ExpertLink::Send(v1::ExchangeRequest& frame) {
   if (connection_ == nullptr) {
-    const Status opened = Open();
-    if (!opened.ok()) return opened.Annotate("expert shard at " + address_);
+    CONCLAVE_RETURN_IF_ERROR(Named(Open()));
   }
   frame.set_frame(next_frame_++);
   frame.set_checksum(platform::FrameChecksum(frame));
-  const Status sent = connection_->Send(frame);
-  return sent.ok() ? sent : sent.Annotate("expert shard at " + address_);
+  return Named(connection_->Send(frame));
 }
 
 Status ExpertLink::Receive(v1::ExchangeResponse& answer, std::chrono::steady_clock::time_point deadline) {
   Status received = connection_->Receive(answer, deadline);
   if (received.ok()) received = CheckAnswer(answer);
-  return received.ok() ? received : received.Annotate("expert shard at " + address_);
+  return Named(received);
 }
 
 Status ExpertLink::CheckAnswer(const v1::ExchangeResponse& answer) {

@@ -40,6 +40,8 @@ class ExpertLink {
   void Reset();
 
  private:
+  /// The status with this shard's address before its message.
+  Status Named(const Status& status) const;
   Status Open();
   Status CheckAnswer(const v1::ExchangeResponse& answer);
 

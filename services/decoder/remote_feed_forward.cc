@@ -24,12 +24,13 @@ system_clock::time_point OnSystemClock(steady_clock::time_point moment) {
 
 RemoteFeedForward::RemoteFeedForward(std::vector<std::unique_ptr<ExpertLink>> links,
                                      ShardExpectation expected)
-    : expected_(std::move(expected)), most_experts_(expected_.most_experts()) {
+    : expected_(std::move(expected)) {
   for (auto& link : links) homes_.emplace_back(std::move(link));
 }
 
 bool RemoteFeedForward::EveryExpertLives() const {
-  for (int64_t expert = 0; expert < most_experts_; ++expert) {
+  const int64_t experts = expected_.most_experts();
+  for (int64_t expert = 0; expert < experts; ++expert) {
     if (std::ranges::none_of(homes_, [&](const ExpertHome& home) { return home.Has(expert); })) return false;
   }
   return true;

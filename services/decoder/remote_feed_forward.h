@@ -48,7 +48,6 @@ class RemoteFeedForward final : public engine::FeedForward {
 
   std::vector<ExpertHome> homes_;
   const ShardExpectation expected_;
-  const int64_t most_experts_;  ///< of a layer
   engine::ExpertDispatch dispatch_;
   std::vector<float> outputs_;  ///< [rows of the dispatch, hidden]
 };
